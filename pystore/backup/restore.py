@@ -1,0 +1,295 @@
+"""Reading a backup: checking all of it, and what of it a log does not have yet. Nothing here changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
+from pystore.backup.lines import LineReader, Source
+from pystore.clock import iso_of
+from pystore.errors import ClockError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
+from pystore.event import ENVELOPE_KEYS, Head, Recorded, check_feed, parse_line
+from pystore.input_profile import is_plain, load
+from pystore.log import MAX_NAME, SEGMENT_EVENTS, EventLog, LogState, check_not_future
+from pystore.progress import Progress
+from pystore.segment import pack
+
+MAX_PROBLEMS = 100
+MAX_DAMAGED_LINES = 10_000
+"""A file with more of them is not read to its end: it is another one, or made to keep us busy."""
+HELD_SLICE = 500
+SEGMENT_BYTES = 8 << 20
+"""A segment ends here even with fewer events: before compression."""
+
+
+@dataclass(slots=True)
+class Verified:
+    """A backup that was read to its end.
+
+    `bodies` are packed segments of the events the log did not have, in order, `sizes` their counts, `state` the log's with them.
+    `problems`, with line numbers, is empty unless damage was to be salvaged or only looked at.
+    """
+
+    header: Header
+    state: LogState
+    bodies: list[bytes] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    events: int = 0
+    new: int = 0
+    first: str = ""
+    last: str = ""
+    earliest_new: tuple[str, str] | None = None
+    by_type: dict[str, int] = field(default_factory=dict)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    on_new: Callable[[list[Recorded]], None] | None = None
+    _pending: list[bytes] = field(default_factory=list)
+    _pending_bytes: int = 0
+
+    def take(self, events: list[Recorded], base: LogState, heads: Mapping[str, Head]) -> None:
+        """Count events that were checked, and keep those that `base` does not have. `heads`: where the file's feeds are then."""
+        self.events += len(events)
+        self.first = self.first or events[0].hlc
+        self.last = events[-1].hlc
+        for event in events:
+            self.by_type[event.type] = self.by_type.get(event.type, 0) + 1
+        newcomers = [event for event in events if event.seq > base.feeds.get(event.replica, Head()).seq]
+        if not newcomers:
+            return
+        self.new += len(newcomers)
+        self.earliest_new = min(self.earliest_new or newcomers[0].order, newcomers[0].order)
+        feeds = {**self.state.feeds, **{event.replica: heads[event.replica] for event in newcomers}}
+        self.state = self.state.after(newcomers, feeds, self.state.segment)
+        if self.on_new is not None:
+            self.on_new(newcomers)
+        for event in newcomers:
+            self._pending.append(event.line)
+            self._pending_bytes += len(event.line)
+            if len(self._pending) >= SEGMENT_EVENTS or self._pending_bytes >= SEGMENT_BYTES:
+                self.pack()
+
+    def pack(self) -> None:
+        """Make a segment of what was kept since the last one."""
+        if self._pending:
+            self.bodies.append(pack(self._pending))
+            self.sizes.append(len(self._pending))
+            self._pending, self._pending_bytes = [], 0
+
+    def summary(self) -> dict[str, Any]:
+        """What the file holds, and what restoring it would do, for people and programs."""
+        header = self.header
+        return {
+            "log": header.log, "name": header.name, "schema": header.application, "saved_at": header.saved_at, "saved_by": header.saved_by,
+            "versions": header.versions, "events": self.events, "by_type": self.by_type, "records": header.counts.records,
+            "first": iso_of(self.first) if self.first else None, "last": iso_of(self.last) if self.last else None,
+            "new": self.new, "known": self.events - self.new, "problems": self.problems,
+        }
+
+
+async def verify(
+    source: Source, log: EventLog | None, base: LogState, *, now_ms: int, salvage: bool = False,
+    breathe: Callable[[], Awaitable[None]], on_progress: Progress | None = None, on_new: Callable[[list[Recorded]], None] | None = None,
+) -> Verified:
+    """Read a backup to its end and check every line: form, limits, digests, chains, order, footer.
+
+    `base` is the state that the file is compared with: the log's to merge, an empty one to replace; `log` gives its events. `on_new`
+    is given the events that are not in `base`, in order, a few hundred at a time, before it is known that all of the file is sound.
+    Raises FormatError (not a backup), NewerVersionError, CorruptBackupError (damaged), ForkError or ClockError, with `line` in the
+    details. With `salvage` a damaged line costs the rest of its replica's feed, and the event before it unless something
+    undamaged names that one, and is listed; all else is taken, up to the first line that is too long to be read.
+    """
+    reader = LineReader(source)
+    result: Verified | None = None
+    check: _Feeds | None = None
+    held: list[Recorded] = []
+    number = 0
+    try:
+        async for lines in reader.blocks():
+            if result is None or check is None:
+                header = header_of(lines[0])
+                # A log without events takes the file's name; `$named` events in it say the same, later ones win.
+                state = base if base.events or not 0 < len(header.name) <= MAX_NAME else base._replace(name=header.name)
+                result, check = Verified(header, state, on_new=on_new), _Feeds(base.feeds, now_ms, salvage=salvage)
+                number = 1
+                del lines[0]
+            events = check.take(lines, number + 1)
+            number += len(lines)
+            if salvage:
+                held += events
+            elif events:
+                result.take(events, base, check.heads)
+            if on_progress is not None:
+                on_progress("verify", number - 1, result.header.counts.events)
+            await breathe()
+    except FormatError as error:
+        if not salvage or result is None or check is None:
+            raise
+        check.problems.append({"line": error.details.get("line", number + 1), "why": error.message})
+    if result is None or check is None:
+        raise FormatError("This file is empty or has no complete line: it is not a pystore backup.", line=1)
+    is_only_cut_off = reader.footer is None and not check.problems
+    _check_end(reader, result, check, salvage=salvage)
+    if salvage:
+        if check.problems and not is_only_cut_off:
+            check.retract_unconfirmed(result.header)
+        held = [event for event in held if event.id not in check.retracted]
+        for start in range(0, len(held), HELD_SLICE):
+            result.take(held[start : start + HELD_SLICE], base, check.heads)
+            await breathe()
+    result.pack()
+    result.problems = check.problems[:MAX_PROBLEMS]
+    await _check_forks(check, log, base)
+    return result
+
+
+class _Feeds:
+    """Checks lines one by one against the feeds they continue."""
+
+    def __init__(self, known: Mapping[str, Head], now_ms: int, *, salvage: bool) -> None:
+        self.heads: dict[str, Head] = {}
+        self.problems: list[dict[str, Any]] = []
+        self.known = known
+        self.at_known: dict[str, bytes] = {}
+        """The file's hash at the number where the log's own feed ends, by replica."""
+        self.retracted: set[str] = set()
+        """Ids of events that were given and then found doubtful: only what follows an event tells that its envelope is as it was."""
+        self._newest: dict[str, tuple[Recorded, int]] = {}
+        self._confirmed: set[str] = set()
+        """Replicas whose newest event is named by the damaged one after it."""
+        self._last = ("", "")
+        self._broken: set[str] = set()
+        self._now_ms = now_ms
+        self._salvage = salvage
+
+    def take(self, lines: list[bytes], number: int) -> list[Recorded]:
+        """The events of lines, the first of which is line `number` of the file; without damaged ones if these are to be salvaged."""
+        if not self._broken:
+            try:
+                return self._take_all(lines, number)
+            except PyStoreError:
+                pass  # looked at line by line, it is known which one it is
+        events = (self._take_one(line, at) for at, line in enumerate(lines, number))
+        return [event for event in events if event is not None]
+
+    def _take_all(self, lines: list[bytes], number: int) -> list[Recorded]:
+        plain = is_plain(b"".join(lines))
+        for line in lines:
+            _check_json(line, plain=plain)
+        events = [parse_line(line) for line in lines]
+        heads = dict(self.heads)
+        self._check(events, heads)
+        self.heads = heads
+        self._newest.update((event.replica, (event, at)) for at, event in enumerate(events, number))
+        return events
+
+    def _check(self, events: list[Recorded], heads: dict[str, Head]) -> None:
+        last = self._last
+        at_known = {}
+        for event in events:
+            order = event.order
+            if order <= last:
+                raise FormatError(f"Event {event.id} stands in the wrong place.")
+            last = order
+            known = self.known.get(event.replica)
+            if known is None:
+                continue
+            if event.replica not in heads and event.seq == known.seq + 1:
+                heads[event.replica] = known
+            if event.seq == known.seq:
+                at_known[event.replica] = event.hash()
+        check_feed(events, heads)
+        future = check_not_future(events[-1], self._now_ms) if events else None
+        if future is not None:
+            raise ClockError(future)
+        self._last = last
+        self.at_known.update(at_known)
+
+    def _take_one(self, line: bytes, number: int) -> Recorded | None:
+        if line.startswith(BLOB_MARK):
+            raise NewerVersionError("This backup holds attachments, which this version cannot keep yet. Update pystore.", line=number)
+        event = None
+        try:
+            event = parse_line(line)
+            if event.replica in self._broken:
+                return None
+            _check_json(line)
+            self._check([event], self.heads)
+        except PyStoreError as error:
+            reason = error.message
+            if event is not None:
+                self._broken.add(event.replica)
+                before, _ = self._newest.get(event.replica, (None, 0))
+                if before is not None and event.seq == before.seq + 1 and event.prev == before.hash():
+                    self._confirmed.add(event.replica)
+            if isinstance(error, ClockError) and not self._salvage:
+                raise ClockError(f"{reason} Nothing was changed.", line=number, **error.details) from error
+            if not self._salvage:
+                raise CorruptBackupError(
+                    f"Line {number} of this backup is damaged: {reason} Nothing was changed. You can ask to salvage the good part.",
+                    line=number, reason=reason,
+                ) from error
+            self.problems.append({"line": number, "why": reason})
+            if len(self.problems) > MAX_DAMAGED_LINES:
+                raise CorruptBackupError("Too many lines of this backup are damaged. The rest was not read.", line=number) from error
+            return None
+        self._newest[event.replica] = (event, number)
+        return event
+
+    def retract_unconfirmed(self, header: Header) -> None:
+        """Take back the last event of each feed, unless the one after it or the header names it."""
+        for replica, (event, number) in self._newest.items():
+            end = header.replicas.get(replica)
+            is_end = end is not None and (end.seq, end.hash.encode()) == (event.seq, event.hash())
+            if is_end or replica in self._confirmed:
+                continue
+            self.retracted.add(event.id)
+            self.heads[replica] = Head(event.seq - 1, event.prev)
+            self.at_known.pop(replica, None)
+            self.problems.append({"line": number, "why": f"Event {event.id} cannot be verified: nothing undamaged names it."})
+
+
+def _check_json(line: bytes, *, plain: bool = False) -> None:
+    value = load(line, plain=plain)
+    if not isinstance(value, dict) or len(value) != ENVELOPE_KEYS:  # a key after `data` would pass for a part of it
+        raise FormatError("A line is not an event as pystore records it.")
+
+
+def _check_end(reader: LineReader, result: Verified, check: _Feeds, *, salvage: bool) -> None:
+    footer = footer_of(reader.footer) if reader.footer is not None else None
+    if footer is None:
+        why = "Its last line is missing: the file is cut off, or was not saved to its end."
+    elif footer.lines != reader.lines:
+        why = f"It has {reader.lines:,} lines where it should have {footer.lines:,}."
+    elif footer.sha256 != reader.sha256_hex:
+        why = "Its checksum does not match: something in it was changed."
+    elif reader.after_footer:
+        why = "There is something after its end."
+    elif not salvage and result.events != result.header.counts.events:
+        why = f"It holds {result.events:,} events where its first line says {result.header.counts.events:,}."
+    else:
+        return
+    if not salvage:
+        raise CorruptBackupError(
+            f"This backup is damaged. {why} Nothing was changed. You can ask to salvage the good part.", line=reader.lines + 1
+        )
+    check.problems.append({"line": reader.lines + 1, "why": why})
+
+
+async def _check_forks(check: _Feeds, log: EventLog | None, base: LogState) -> None:
+    for replica, known in base.feeds.items():
+        in_file = check.heads.get(replica)
+        if in_file is None:
+            continue
+        if replica in check.at_known:
+            same = check.at_known[replica] == known.hash
+        elif in_file.seq >= known.seq:
+            same = True  # the file goes on exactly where the log ends: check_feed compared the hash
+        else:
+            ours = await log.find(replica, in_file.seq, in_file.seq) if log is not None else []
+            same = not ours or ours[0].hash() == in_file.hash
+        if not same:
+            raise ForkError(
+                f"This backup and your data disagree about what {replica} recorded: the same event has two contents. Nothing was changed.",
+                replica=replica, seq=min(in_file.seq, known.seq),
+            )

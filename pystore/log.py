@@ -1,0 +1,303 @@
+"""The event log: the union of its replicas' feeds, kept as segments, continued by one writer.
+
+Rules that everything here serves:
+- What is committed is never changed; a commit is whole or did not happen.
+- Segments are numbered 1, 2, 3 ... by `LogStorage.commit`, which refuses a taken number: of two writers one fails, catches up
+  and tries again.
+- `LogState` is a function of the events, but for `log`, `epoch` and `writer`: it is saved with every commit and can be checked
+  against them.
+- A replica id is used only in unbroken continuation. Whoever cannot be sure of that takes a new one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import NamedTuple
+
+from pystore import codec
+from pystore.clock import MAX_FUTURE_MS, ZERO, HybridClock, iso_of, ms_of
+from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersionError, PyStoreError, ValidationError
+from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, record
+from pystore.ports import Commit, Durability, LogStorage, Segment
+from pystore.segment import EMPTY, events_in, events_in_order, pack
+
+FORMAT = 1
+MAX_NAME = 200
+"""Characters of a log's name."""
+MERGE_FROM_SEGMENTS = 64
+"""How many small segments are merged at once in the background."""
+SEGMENT_EVENTS = 4096
+"""How many events a merged segment holds: 64-130 kB compressed with ordinary messages, which IndexedDB likes best."""
+SEGMENT_BYTES = 2 << 20
+"""A merged segment ends here even with fewer events: one value in IndexedDB has a hard limit."""
+
+
+class LogState(NamedTuple):
+    """What is known of a log as a whole. `segment` is the number of its last segment, `named` the place of the event that named it."""
+
+    log: str
+    epoch: str
+    writer: str
+    name: str
+    feeds: Mapping[str, Head] = MappingProxyType({})
+    counts: Mapping[str, int] = MappingProxyType({})
+    newest: tuple[str, str] = (ZERO, "")
+    named: tuple[str, str] = (ZERO, "")
+    segment: int = 0
+
+    @property
+    def events(self) -> int:
+        """How many events the log holds."""
+        return sum(self.counts.values())
+
+    def after(self, events: Sequence[Recorded], feeds: Mapping[str, Head], segment: int) -> LogState:
+        """The state once `events`, which are in order and moved the feeds to `feeds`, are in the log as well."""
+        counts = dict(self.counts)
+        name, named, newest = self.name, self.named, self.newest
+        for event in events:
+            counts[event.type] = counts.get(event.type, 0) + 1
+            if event.type == "$named" and event.order > named:
+                name, named = name_in(event) or name, event.order
+        if events:
+            newest = max(newest, events[-1].order)
+        return self._replace(name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment)
+
+    def to_json(self) -> bytes:
+        """The state as it is kept in the log's metadata, and in a checkpoint of the view."""
+        return codec.encode({
+            "format": FORMAT, "log": self.log, "epoch": self.epoch, "writer": self.writer, "name": self.name, "segment": self.segment,
+            "newest": list(self.newest), "named": list(self.named), "events": self.events, "counts": dict(self.counts),
+            "replicas": {replica: {"seq": head.seq, "hash": head.hash.decode()} for replica, head in self.feeds.items()},
+        })
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> LogState:
+        """The state of what `to_json` gave. Raises CorruptError, or NewerVersionError for a later format."""
+        try:
+            value = codec.decode(raw)
+            if value["format"] > FORMAT:
+                raise NewerVersionError("This log was written by a newer pystore, in a form this one does not know. Update pystore.")
+            return cls(
+                value["log"], value["epoch"], value["writer"], value["name"],
+                {replica: Head(head["seq"], head["hash"].encode()) for replica, head in value["replicas"].items()},
+                value["counts"], _order(value["newest"]), _order(value["named"]), value["segment"],
+            )
+        except PyStoreError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CorruptError("The log's own record is damaged. Restore it from a backup.") from error
+
+
+def _order(value: Sequence[str]) -> tuple[str, str]:
+    hlc, replica = value
+    return hlc, replica
+
+
+def name_in(event: Recorded) -> str | None:
+    """The name that a `$named` event gives, if it gives one: it may come from a file, or from a newer version."""
+    data = codec.decode(event.data_json)
+    name = data.get("name") if isinstance(data, dict) else None
+    return name if isinstance(name, str) and 0 < len(name) <= MAX_NAME else None
+
+
+class EventLog:
+    """One log over its storage. `state` is what this process knows; another writer may be ahead until `catch_up`."""
+
+    def __init__(self, storage: LogStorage, state: LogState, clock: HybridClock) -> None:
+        self.storage = storage
+        self.state = state
+        self.clock = clock
+        clock.see(state.newest[0])
+
+    @classmethod
+    async def open(cls, storage: LogStorage, log: str, name: str, clock: HybridClock) -> EventLog:
+        """The log in `storage`; a new one, not yet written anywhere, if there is none."""
+        raw = (await storage.meta()).get("head")
+        state = LogState.from_json(raw) if raw else LogState(log, new_epoch(), new_replica_id(), name)
+        return cls(storage, state, clock)
+
+    # -- appending
+
+    def record(self, drafts: Sequence[Draft], state: LogState) -> tuple[list[Recorded], LogState]:
+        """The events of `drafts` as they will stand after `state`, and the state then. Nothing is stored.
+
+        Raises ValidationError for an event too large for a line.
+        """
+        writer = state.writer
+        events, head = record(drafts, self.clock.tick(len(drafts)), writer, state.feeds.get(writer, Head()))
+        for event in events:
+            if len(event.line) > MAX_LINE_BYTES:
+                raise ValidationError(f"The event {event.type} was not taken: it is larger than one event may be.", type=event.type)
+        return events, state.after(events, {**state.feeds, writer: head}, state.segment)
+
+    async def commit(
+        self, events: Sequence[Recorded], state: LogState, batches: Mapping[str, bytes], meta: Mapping[str, bytes], durability: Durability
+    ) -> None:
+        """Store `events`, which lead to `state`, as the next segment. Raises as `LogStorage.commit`; on ConflictError catch up."""
+        number = self.state.segment + 1
+        state = state._replace(segment=number)
+        segment = Segment(number, number, len(events), pack([event.line for event in events], level=1))
+        await self.storage.commit(
+            Commit(add=[segment], meta={"head": state.to_json(), **meta}, batches=batches, durability=durability)
+        )
+        self.state = state
+
+    # -- reading
+
+    async def tail(self, start: LogState) -> AsyncIterator[tuple[list[Recorded], LogState]]:
+        """The events after `start`, a segment at a time, checked, each with the state after it.
+
+        Raises CorruptError, naming the place, where a segment is missing, damaged, or does not continue its feeds.
+        """
+        state = start
+        while True:
+            segments = await self.storage.segments(state.segment)
+            if not segments:
+                return
+            for segment in segments:
+                if segment.first > state.segment + 1:
+                    raise _missing(state.segment + 1)
+                feeds = dict(state.feeds)
+                try:
+                    # A segment merged meanwhile may begin with what is known already.
+                    events = [event for event in events_in(segment.body) if event.seq > feeds.get(event.replica, Head()).seq]
+                    check_feed(events, feeds)
+                except FormatError as error:
+                    raise CorruptError(f"A stored record is damaged: {error.message}", segment=segment.number, **error.details) from error
+                state = state.after(events, feeds, segment.number)
+                yield events, state
+
+    async def catch_up(self) -> list[Recorded] | None:
+        """Events that others committed since, in order; the state is moved on. None if the log as a whole is another now: open it anew."""
+        events: list[Recorded] = []
+        state, damage = self.state, None
+        try:
+            async for newer, state_then in self.tail(state):
+                events += newer
+                state = state_then
+        except CorruptError as error:
+            damage = error
+        if await self.is_replaced():
+            return None
+        if damage is not None:
+            raise damage
+        self.state = state
+        self.clock.see(state.newest[0])
+        return sorted(events, key=lambda event: event.order)
+
+    async def is_replaced(self) -> bool:
+        """Whether the storage holds another log than the one that `state` is of: replaced, begun by another, or removed."""
+        raw = (await self.storage.meta()).get("head")
+        if raw is None:
+            return self.state.segment > 0
+        return LogState.from_json(raw).epoch != self.state.epoch
+
+    async def all_segments(self) -> list[Segment]:
+        """Every segment, bodies packed as they are stored: all events as of one moment, each once.
+
+        Raises CorruptError if one is missing.
+        """
+        segments: list[Segment] = []
+        after = 0
+        while page := await self.storage.segments(after):
+            for segment in page:
+                # One that was merged, or put in place of all, after the page before was read.
+                while segments and segments[-1].number >= segment.first:
+                    segments.pop()
+                expected = segments[-1].number + 1 if segments else 1
+                if segment.first > expected:
+                    raise _missing(expected)
+                segments.append(segment)
+            after = segments[-1].number
+        return segments
+
+    async def find(self, replica: str, first: int, last: int) -> list[Recorded]:
+        """The events of one replica with numbers from `first` to `last`, as far as they are there."""
+        found: list[Recorded] = []
+        for segment in await self.all_segments():
+            found += [event for event in events_in(segment.body) if event.replica == replica and first <= event.seq <= last]
+        return sorted(found, key=lambda event: event.seq)
+
+    # -- adding others' events
+
+    async def add(
+        self, segments: Sequence[bytes], state: LogState, events: Sequence[int], *, instead: bool, meta: Mapping[str, bytes]
+    ) -> None:
+        """Store verified bodies, holding `events` each, that lead to `state`, in one commit; `instead` of all there is, or after it."""
+        number = self.state.segment
+        if instead and not segments:
+            segments, events = [EMPTY], [0]
+        added = [Segment(number + i, number + i, count, body) for i, (body, count) in enumerate(zip(segments, events, strict=True), 1)]
+        state = state._replace(segment=number + len(added))
+        if instead:
+            # What was written under the old writer may be known elsewhere and continue there.
+            state = state._replace(epoch=new_epoch(), writer=new_replica_id())
+            # Numbers go on, so that a reader of the old log notices; the first new segment stands for all before it.
+            added[0] = replace(added[0], first=1)
+        delete = [segment.number for segment in await self.all_segments()] if instead else []
+        await self.storage.commit(Commit(add=added, delete=delete, meta={"head": state.to_json(), "merged_upto": b"0", **meta}))
+        self.state = state
+        self.clock.see(state.newest[0])
+
+    # -- upkeep
+
+    async def merge_segments(self) -> bool:
+        """Merge small neighbouring segments into larger ones, in one commit that changes no event; whether there was enough to do."""
+        merged_upto = int((await self.storage.meta()).get("merged_upto", b"0"))
+        small: list[Segment] = []
+        after = merged_upto
+        while page := await self.storage.segments(after):
+            small += page
+            after = page[-1].number
+        if len(small) < MERGE_FROM_SEGMENTS:
+            return False
+        *full, rest = _groups(small)
+        groups = [group for group in (*full, rest) if len(group) > 1]
+        commit = Commit(
+            add=[_merged(group) for group in groups], delete=[part.number for group in groups for part in group],
+            meta={"merged_upto": str(full[-1][-1].number if full else merged_upto).encode()}, durability="relaxed",
+        )
+        try:
+            await self.storage.commit(commit)
+        except ConflictError:
+            return False  # another tab did it
+        return True
+
+
+def _groups(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Neighbours that make one segment each; only the last group (perhaps empty) has room for more."""
+    groups: list[list[Segment]] = [[]]
+    events = size = 0
+    for segment in segments:
+        groups[-1].append(segment)
+        events += segment.events
+        size += len(segment.body)
+        if events >= SEGMENT_EVENTS or size >= SEGMENT_BYTES:
+            groups.append([])
+            events = size = 0
+    return groups
+
+
+def _merged(group: Sequence[Segment]) -> Segment:
+    events = list(events_in_order(part.body for part in group))
+    return Segment(group[-1].number, group[0].first, len(events), pack([event.line for event in events]))
+
+
+def _missing(number: int) -> CorruptError:
+    return CorruptError(f"A stored record is missing (number {number}). Restore the log from a backup.", segment=number)
+
+
+def new_epoch() -> str:
+    """A random name for one life of a log, from its beginning or its replacement on."""
+    return os.urandom(8).hex()
+
+
+def check_not_future(event: Recorded, now_ms: int) -> str | None:
+    """Why an event's time cannot be right, or None."""
+    if ms_of(event.hlc) > now_ms + MAX_FUTURE_MS:
+        return f"Event {event.id} is dated {iso_of(event.hlc)}, which is in the future. Check this device's clock."
+    return None
+

@@ -1,0 +1,137 @@
+"""Logs in memory: for a try-out, a test, or where nothing gives storage. They are gone when the platform is.
+
+All storages that one `MemoryPlatform` opens of a log share its data, like the tabs of a browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import weakref
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from pystore.errors import ClosedError, ConflictError
+from pystore.ports import Checkpoint, Commit, Segment
+from pystore.versions import program
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """What is kept of one log."""
+
+    segments: dict[int, Segment] = field(default_factory=dict)
+    meta: dict[str, bytes] = field(default_factory=dict)
+    batches: dict[str, bytes] = field(default_factory=dict)
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+
+
+class MemoryStorage:
+    """One handle on a log in memory."""
+
+    def __init__(self, platform: MemoryPlatform, name: str) -> None:
+        self._platform = platform
+        self._name = name
+        self._log = platform.kept.setdefault(name, MemoryLog())
+        self._is_closed = False
+
+    async def meta(self) -> dict[str, bytes]:
+        return dict(self._open_log().meta)
+
+    async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
+        kept = self._open_log().segments
+        found = []
+        size = 0
+        for number in sorted(number for number in kept if number > after):
+            found.append(kept[number])
+            size += len(kept[number].body)
+            if size > max_bytes:
+                break
+        return found
+
+    async def commit(self, commit: Commit) -> None:
+        log = self._open_log()
+        deleted = set(commit.delete)
+        if not deleted <= log.segments.keys():
+            raise ConflictError("Another writer was first: a segment to delete is no longer there.")
+        kept = {number: segment for number, segment in log.segments.items() if number not in deleted}
+        for segment in commit.add:
+            if any(segment.first <= other.number and other.first <= segment.number for other in kept.values()):
+                raise ConflictError("Another writer was first: the number of a segment is taken.")
+            kept[segment.number] = segment
+        if not log.batches.keys().isdisjoint(commit.batches):
+            raise ConflictError("Another writer was first: the batch is already stored.")
+        log.segments = kept
+        log.meta.update(commit.meta)
+        log.batches.update(commit.batches)
+
+    async def batch(self, batch_id: str) -> bytes | None:
+        return self._open_log().batches.get(batch_id)
+
+    async def flush(self) -> None:
+        self._open_log()
+
+    async def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        self._open_log().checkpoints[name] = checkpoint
+
+    async def load_checkpoint(self, name: str) -> Checkpoint | None:
+        return self._open_log().checkpoints.get(name)
+
+    async def delete_checkpoint(self, name: str) -> None:
+        self._open_log().checkpoints.pop(name, None)
+
+    async def size(self) -> dict[str, int]:
+        log = self._open_log()
+        return {
+            "log": sum(len(segment.body) for segment in log.segments.values()),
+            "checkpoints": sum(len(checkpoint.image) for checkpoint in log.checkpoints.values()),
+        }
+
+    async def close(self) -> None:
+        self._is_closed = True
+
+    async def destroy(self) -> None:
+        self._open_log()
+        del self._platform.kept[self._name]
+        self._is_closed = True
+
+    def _open_log(self) -> MemoryLog:
+        if self._is_closed:
+            raise ClosedError("The storage is closed. Open the log again.")
+        if self._platform.kept.get(self._name) is not self._log:
+            raise ClosedError("The log was removed.")
+        return self._log
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class MemoryPlatform:
+    """Keeps logs in memory. `clock` gives milliseconds since 1970."""
+
+    name = program("memory")
+
+    def __init__(self, clock: Callable[[], int] = wall_clock_ms) -> None:
+        self.kept: dict[str, MemoryLog] = {}
+        self._clock = clock
+        self._writing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def open_log(self, log: str) -> MemoryStorage:
+        return MemoryStorage(self, log)
+
+    async def logs(self) -> list[str]:
+        return sorted(self.kept)
+
+    def now_ms(self) -> int:
+        return self._clock()
+
+    @contextlib.asynccontextmanager
+    async def writing(self, log: str) -> AsyncGenerator[None]:
+        async with self._writing.setdefault(log, asyncio.Lock()):
+            yield
+
+    async def breathe(self) -> None:
+        await asyncio.sleep(0)

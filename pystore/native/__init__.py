@@ -1,0 +1,1 @@
+"""The wing for servers and desktops: a log is an SQLite file."""

@@ -1,0 +1,134 @@
+"""What the platform must give, with every promise; the adapters (`browser`, `native`, `memory`) keep them, the core relies on them.
+
+One contract suite (`tests/contract`) holds every adapter to this text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Durability = Literal["strict", "relaxed"]
+"""`strict`: on the medium when the call returns. `relaxed`: handed to the operating system; a crash may lose the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An immutable run of recorded lines kept as one blob. It stands for the numbers `first` to `number`."""
+
+    number: int
+    first: int
+    events: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A change of a log's storage: all of it happens or nothing.
+
+    `delete` removes segments by number, `add` adds segments under theirs, `meta` sets values, `batches` remembers batch ids.
+    """
+
+    add: Sequence[Segment] = ()
+    delete: Sequence[int] = ()
+    meta: Mapping[str, bytes] = field(default_factory=dict)
+    batches: Mapping[str, bytes] = field(default_factory=dict)
+    durability: Durability = "strict"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An image of the view, and what it is an image of (`about`: small JSON)."""
+
+    about: bytes
+    image: bytes
+
+
+class LogStorage(Protocol):
+    """Where one log is kept. Every method may raise StorageError or a subclass; ClosedError after `close()`."""
+
+    async def meta(self) -> dict[str, bytes]:
+        """All meta values, as of one moment; empty for a log that was never written."""
+        ...
+
+    async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
+        """Segments with a number above `after`, in rising order, as of one moment.
+
+        Stops after the segment with which the bodies exceed `max_bytes`; empty only if there is none. Raises CorruptError for
+        a record that is not a segment.
+        """
+        ...
+
+    async def commit(self, commit: Commit) -> None:
+        """Make the whole change, or none of it.
+
+        Raises ConflictError, having changed nothing, if a segment to add overlaps one that is kept (the numbers `first` to `number`
+        are taken, also those that were merged away), a number to delete is absent, or a batch id is known. Raises QuotaError, having
+        changed nothing, if there is no space. Raises OutcomeUnknownError if it cannot be known whether it happened. On
+        return it is as durable as `commit.durability` says. Cancelled: as unknown.
+        """
+        ...
+
+    async def batch(self, batch_id: str) -> bytes | None:
+        """What was remembered under a batch id, or None."""
+        ...
+
+    async def flush(self) -> None:
+        """On return all earlier commits are on the medium."""
+        ...
+
+    async def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
+        """Keep `checkpoint` under `name`, instead of one of that name: whole, or the old one stays. May be of relaxed durability."""
+        ...
+
+    async def load_checkpoint(self, name: str) -> Checkpoint | None:
+        """The checkpoint of that name as it was saved; None if there is none or its bytes no longer match their checksum."""
+        ...
+
+    async def delete_checkpoint(self, name: str) -> None:
+        """Remove the checkpoint of that name. Without one this does nothing."""
+        ...
+
+    async def size(self) -> dict[str, int]:
+        """Bytes kept, by kind: `log`, `checkpoints`."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the storage. Repeated calls do nothing."""
+        ...
+
+    async def destroy(self) -> None:
+        """Remove everything of the log, for good, and close."""
+        ...
+
+
+class Platform(Protocol):
+    """Where the store runs."""
+
+    name: str
+    """The program and its version, as it stands in the version document: `pystore-indexeddb:0.1.0`."""
+
+    async def open_log(self, log: str) -> LogStorage:
+        """The storage of a log, made if it is not there."""
+        ...
+
+    async def logs(self) -> list[str]:
+        """The names of the logs kept here, sorted."""
+        ...
+
+    def now_ms(self) -> int:
+        """The wall clock: milliseconds since 1970. May jump in either direction."""
+        ...
+
+    def writing(self, log: str) -> AbstractAsyncContextManager[None]:
+        """Keeps other writers of the same log on this machine waiting, as far as the platform can.
+
+        It only spares them a ConflictError: what makes writing safe is `LogStorage.commit`.
+        """
+        ...
+
+    async def breathe(self) -> None:
+        """Let other work of this thread run: called between slices of long work."""
+        ...

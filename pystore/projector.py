@@ -1,0 +1,189 @@
+"""The projector folds events into the view.
+
+The result depends on nothing but the schema and the sequence of events, so a view kept up step by step equals one folded from
+nothing. What it does not understand (an unknown type, a newer version, an erased event) it leaves out; the log keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pydantic
+
+from pystore import codec
+from pystore.errors import HandlerError, PyStoreError, UnknownTypeError, ValidationError
+from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
+from pystore.input_profile import SMALL_BYTES, check_limits, load, load_structure
+from pystore.own_events import OWN_TYPES
+from pystore.schema import EventType, Schema
+from pystore.view import View
+
+BeforeEach = Callable[[Recorded], None]
+
+
+def draft(schema: Schema, event: Event) -> Draft:
+    """An application's event, ready to be recorded. Raises UnknownTypeError, or ValidationError for what may not be stored."""
+    declared = OWN_TYPES.by_model.get(type(event)) or schema.type_of(type(event))
+    try:
+        data_json = event.__pydantic_serializer__.to_json(event, warnings=False)
+        # As it will be read back: so the view of now is that of every later fold.
+        event = declared.model.__pydantic_validator__.validate_json(data_json)
+    except pydantic.ValidationError as error:
+        raise invalid(declared.name, error) from error
+    except ValueError as error:
+        raise ValidationError(f"The event {declared.name} was not taken: {error}.", type=declared.name) from error
+    if len(data_json) > MAX_DATA_BYTES:
+        raise _too_large(declared, data_json)
+    load(data_json)
+    return Draft(declared.name, declared.v, event, data_json)
+
+
+def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
+    """An event that came as a line of JSON, `{"type": ..., "data": {...}}`, ready to be recorded.
+
+    What is recorded is what was said, in compact JSON; if the model makes up values (`default_factory`), with these.
+    `plain`: the line is part of text that was found to be so (`input_profile.is_plain`). Raises as `draft`, naming field and reason.
+    """
+    value = load_structure(line, max_bytes=MAX_LINE_BYTES)
+    if type(value) is not dict or value.keys() != _ENVELOPE:
+        raise ValidationError("An event is an object with `type` and `data`, and nothing else.")
+    name = value["type"]
+    declared = schema.types.get(name) if isinstance(name, str) else None
+    if declared is None:
+        shown = repr(name)[:100]
+        raise UnknownTypeError(f"There is no event type {shown} in the schema {schema.name!r}.", type=shown)
+    data_json = codec.encode(value["data"])
+    try:
+        event = declared.model.__pydantic_validator__.validate_json(data_json)
+    except pydantic.ValidationError as error:
+        raise invalid(name, error) from error
+    if declared.has_factories:
+        data_json = event.__pydantic_serializer__.to_json(event)
+    if not plain or len(data_json) > SMALL_BYTES:
+        if len(data_json) > MAX_DATA_BYTES:
+            raise _too_large(declared, data_json)
+        check_limits(data_json)
+    return Draft(name, declared.v, event, data_json)
+
+
+_ENVELOPE = {"type", "data"}
+MAX_DATA_BYTES = MAX_LINE_BYTES - 512
+"""The envelope takes less than the rest."""
+
+
+def _too_large(declared: EventType, data_json: bytes) -> ValidationError:
+    return ValidationError(
+        f"The event {declared.name} was not taken: {len(data_json):,} bytes are more than one event may have.", type=declared.name
+    )
+
+
+def invalid(type_: str, error: pydantic.ValidationError) -> ValidationError:
+    """Pydantic's verdict in one sentence, all of it in `details`."""
+    problems = [
+        {"field": ".".join(str(part) for part in problem["loc"]) or "data", "reason": problem["msg"]}
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = problems[0]
+    return ValidationError(f"The event {type_} was not taken: {first['field']}: {first['reason']}.", type=type_, problems=problems)
+
+
+class Projector:
+    """Folds events into `view`. `before_each`, if given, is told of every event before it is applied."""
+
+    def __init__(self, schema: Schema, view: View, before_each: BeforeEach | None = None) -> None:
+        self.schema = schema
+        self.view = view
+        self.before_each = before_each
+        self.quarantine: frozenset[str] = frozenset()
+
+    def apply(self, events: Sequence[Recorded]) -> None:
+        """Fold events that this replica is about to append.
+
+        Raises ConstraintError or HandlerError, with `index` in its details, if one does not fit; nothing of them is in the view then.
+        """
+        self.view.savepoint("apply")
+        try:
+            for event in events:
+                self._apply(event)
+            self.view.release("apply")
+        except PyStoreError:
+            self.view.rollback("apply")
+        else:
+            return
+        # Statements are run many at once, so which event it was shows when each is folded alone.
+        self.view.savepoint("apply")
+        index = -1
+        try:
+            for index, event in enumerate(events):  # noqa: B007
+                self._apply(event)
+                self.view.settle()
+        except PyStoreError as error:
+            self.view.rollback("apply")
+            error.details.setdefault("index", index)
+            error.details.setdefault("type", event.type)
+            raise
+        self.view.release("apply")
+
+    def fold(self, events: Sequence[Recorded]) -> None:
+        """Fold recorded events, in order. One that does not fit is set aside as a conflict, and the fold goes on."""
+        self.view.savepoint("fold")
+        try:
+            for event in events:
+                self._apply(event)
+            self.view.release("fold")
+        except PyStoreError:
+            self.view.rollback("fold")
+        else:
+            return
+        for event in events:
+            self.view.savepoint("event")
+            try:
+                self._apply(event)
+                self.view.release("event")
+            except PyStoreError as error:
+                self.view.rollback("event")
+                self._set_aside(event, error.message)
+
+    def _set_aside(self, event: Recorded, reason: str) -> None:
+        self.view.execute(
+            "INSERT OR REPLACE INTO pystore_conflict (replica, seq, reason) VALUES (?, ?, ?)", (event.replica, event.seq, reason)
+        )
+        self.view.settle()
+
+    def _apply(self, event: Recorded) -> None:
+        declared = self.schema.types.get(event.type) or OWN_TYPES.by_type.get(event.type)
+        if declared is None or event.v > declared.v or event.is_erased:
+            return
+        if self.before_each is not None:
+            self.before_each(event)
+        if self.quarantine and event.id in self.quarantine:
+            self._set_aside(event, "It stopped the program twice and is left out.")
+            return
+        if event.data is None:
+            event.data = self._load(declared, event)
+        for handler in declared.handlers:
+            try:
+                handler(self.view, event)
+            except PyStoreError:
+                raise
+            except Exception as error:
+                raise HandlerError(
+                    f"The handler {handler.__name__} failed on {event.type}: {error!r}.", id=event.id, type=event.type
+                ) from error
+
+    def _load(self, declared: EventType, event: Recorded) -> Event:
+        data_json = event.data_json
+        try:
+            if event.v < declared.v:
+                data = codec.decode(data_json)
+                for v in range(event.v, declared.v):
+                    data = declared.upcasters[v](data)
+                data_json = codec.encode(data)
+            # A field that a newer version added is not this version's business.
+            model: Event = declared.model.__pydantic_validator__.validate_json(data_json, extra="ignore")
+        except pydantic.ValidationError as error:
+            raise invalid(event.type, error) from error
+        except Exception as error:
+            raise HandlerError(f"{event.type} in version {event.v} could not be brought to version {declared.v}: {error!r}.") from error
+        return model
+

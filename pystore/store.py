@@ -1,0 +1,397 @@
+"""The store: the one door to a log, its view, and everything that is done with them."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import closing
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pystore import codec, versions
+from pystore.appender import Appended, Appender
+from pystore.backup import restore as backup_restore
+from pystore.backup.lines import Source
+from pystore.backup.save import gzipped, header_for, jsonl
+from pystore.errors import FormatError, NewerVersionError, ReadOnlyError, ValidationError
+from pystore.event import Draft, Event, Recorded
+from pystore.importing import ImportFile
+from pystore.input_profile import is_plain
+from pystore.live import Listener
+from pystore.log import EventLog, LogState
+from pystore.own_events import Imported, Named
+from pystore.ports import Durability, Platform
+from pystore.progress import Progress
+from pystore.projection import Aside, Projection
+from pystore.projector import BeforeEach, draft, draft_line
+from pystore.schema import Schema
+from pystore.segment import events_in_order
+from pystore.versions import VersionDocument
+from pystore.view import Parameters, View
+
+MAX_BATCH_BYTES = 64 << 20
+UPKEEP_AFTER_S = 1.0
+"""Upkeep begins when nothing was appended for so long ..."""
+UPKEEP_AT_LATEST_S = 10.0
+"""... or after this, if appending never pauses."""
+
+
+class Store:
+    """One log, open. Make it with `Store.open`; use it in `async with`, or `close()` it."""
+
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+        self.schema = projection.schema
+        self.platform = projection.platform
+        self.upkeep_error: Exception | None = None
+        """Why the last upkeep failed, or None. Nothing is lost by it: the next one tries again."""
+        self._appender = Appender(projection)
+        self._upkeep: asyncio.Task[None] | None = None
+        self._stir = asyncio.Event()
+        self._closed = False
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+        return self.projection.log
+
+    @property
+    def view(self) -> View:
+        """The view as it is now, which may be ahead of what is durable: `query` is not."""
+        return self.projection.view
+
+    @property
+    def read_only(self) -> str | None:
+        """Why nothing can be written, or None. That may change when another tab is of a newer version."""
+        return self.projection.read_only
+
+    # -- opening and closing
+
+    @classmethod
+    async def open(
+        cls, schema: Schema, log: str, *, platform: Platform | None = None, name: str | None = None, read_only: bool = False,
+        before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), on_progress: Progress | None = None,
+    ) -> Self:
+        """The store of `log`, its view up to date with everything committed; an empty one, not yet written anywhere, if it is new.
+
+        `name` is what people call a new log (default: `log`). `before_each` is told of every event before it is projected;
+        events in `quarantine` are left out of the view. Raises NewerVersionError, CorruptError, or another StorageError.
+        """
+        if platform is None:
+            from pystore.platform import default_platform  # noqa: PLC0415  # it knows the wings, which know the store
+
+            platform = default_platform()
+        storage = await platform.open_log(log)
+        try:
+            projection = await Projection.open(
+                schema, storage, log, name or log, platform, read_only=read_only, before_each=before_each, quarantine=quarantine,
+                on_progress=on_progress,
+            )
+        except BaseException:
+            await storage.close()
+            raise
+        store = cls(projection)
+        store._stir.set()
+        store._upkeep = asyncio.ensure_future(store._keep_up())
+        return store
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of everything. Repeated calls do nothing."""
+        if self._closed:
+            return
+        await self._finish()
+        await self.log.storage.close()
+
+    async def forget(self) -> None:
+        """Remove the log and everything made from it, for good, and close."""
+        self.projection.check_open()
+        await self._finish()
+        try:
+            await self.log.storage.destroy()
+        finally:
+            await self.log.storage.close()
+
+    async def _finish(self) -> None:
+        """Take nothing more, finish what was begun, and free the view."""
+        self._closed = self.projection.closed = True
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            await asyncio.wait([self._upkeep])
+        await self._appender.idle()
+        async with self.projection.exclusive:
+            self.projection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"The store {self.log.state.log!r} was not closed: use `async with`.", ResourceWarning, source=self, stacklevel=2)
+
+    # -- appending
+
+    async def append(
+        self, event: Event | Sequence[Event], *events: Event, batch: str | None = None, durability: Durability = "strict"
+    ) -> list[Appended]:
+        """Append events, all or none, and return the id and time stamp of each once they are as durable as asked for.
+
+        Repeating a call with the same `batch` stores it once and returns the same. Raises ValidationError, ConstraintError or
+        HandlerError (nothing was stored), QuotaError (nothing was stored), OutcomeUnknownError (repeat with the same `batch`).
+        Cancelled: it may or may not be stored.
+        """
+        first = [event] if isinstance(event, Event) else list(event)
+        return await self._append([draft(self.schema, one) for one in (*first, *events)], batch, durability)
+
+    async def append_json(self, raw: bytes, *, batch: str | None = None, durability: Durability = "strict") -> list[Appended]:
+        """`append` of JSON from outside, checked against the input profile: one event a line, `{"type": ..., "data": {...}}`."""
+        if len(raw) > MAX_BATCH_BYTES:
+            raise ValidationError(f"{len(raw):,} bytes are too many for one batch; append at most {MAX_BATCH_BYTES:,} at once.")
+        plain = is_plain(raw)
+        drafts = []
+        for index, line in enumerate(raw.split(b"\n")):
+            if line:
+                try:
+                    drafts.append(draft_line(self.schema, line, plain=plain))
+                except ValidationError as error:
+                    error.details["index"] = index
+                    raise
+        return await self._append(drafts, batch, durability)
+
+    async def _append(self, drafts: list[Draft], batch: str | None, durability: Durability) -> list[Appended]:
+        self._check_writable()
+        if not drafts:
+            return []
+        if sum(len(one.data_json) for one in drafts) > MAX_BATCH_BYTES:
+            raise ValidationError(f"More than {MAX_BATCH_BYTES:,} bytes are too many for one batch. Append them in several.")
+        appended = await self._appender.append(drafts, batch, durability)
+        self._stir.set()
+        return appended
+
+    async def flush(self) -> None:
+        """On return everything appended before, relaxed or not, is durable."""
+        self.projection.check_open()
+        await self._appender.settled()
+        await self.log.storage.flush()
+
+    async def rename(self, name: str) -> None:
+        """Give the log the name that people read."""
+        try:
+            named = Named(name=name)
+        except ValueError as error:
+            raise ValidationError("A name has 1 to 200 characters.") from error
+        await self.append(named)
+
+    def _check_writable(self) -> None:
+        self.projection.check_open()
+        if self.read_only is not None:
+            raise ReadOnlyError(f"Nothing can be written: {self.read_only}")
+
+    # -- asking
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """The rows of a read-only query on what is durable, each a dict by column name. Raises QueryError."""
+        return self._durable_view().read(sql, parameters)
+
+    def query_json(self, sql: str, parameters: Parameters = ()) -> bytes:
+        """The rows of `query` as a JSON array of objects."""
+        return self._durable_view().read_json(sql, parameters)
+
+    def watch(self, sql: str, parameters: Parameters, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` the rows as JSON, now and whenever they changed, until the returned function is called."""
+        return self.projection.live.add(self._durable_view(), sql, parameters, listener)
+
+    def _durable_view(self) -> View:
+        self.projection.check_open()
+        self._appender.show_durable()
+        return self.view
+
+    async def events(
+        self, *, before: str | None = None, after: str | None = None, types: Sequence[str] | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Events, newest first: at most `limit`, of `types` if given, between the stamps (exclusive)."""
+        self.projection.check_open()
+        bodies = [segment.body for segment in await self.log.all_segments()]
+        found: list[dict[str, Any]] = []
+        for event in events_in_order(bodies, newest_first=True):
+            if after is not None and event.hlc <= after:
+                break
+            if (before is not None and event.hlc >= before) or (types is not None and event.type not in types):
+                continue
+            if len(found) >= limit:
+                break
+            found.append({
+                "id": event.id, "hlc": event.hlc, "time": event.time, "type": event.type, "v": event.v,
+                "data": codec.decode(event.data_json), "erased": event.is_erased,
+            })
+        return found
+
+    async def versions(self) -> VersionDocument:
+        """The version document as it is stored, or would be with the first event."""
+        return self.projection.document
+
+    async def stats(self) -> dict[str, Any]:
+        """What there is and what it takes."""
+        size = await self.log.storage.size()
+        state, view = self.log.state, self._durable_view()
+        return {
+            "log": state.log, "name": state.name, "events": state.events, "by_type": dict(state.counts), "records": view.counts(),
+            "bytes": size, "replica": state.writer, "segments": state.segment, "read_only": self.read_only,
+            "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "platform": self.platform.name,
+            "upkeep_error": str(self.upkeep_error) if self.upkeep_error else None,
+        }
+
+    async def catch_up(self) -> int:
+        """Take in what another tab or process has committed to this log; how many events that were."""
+        async with self.projection.exclusive:
+            return await self.projection.catch_up()
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after every commit of this store: the hint that other tabs get."""
+        self.projection.on_commit(listener)
+
+    # -- files
+
+    async def save(self, *, gzip: bool = False, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+        """The log as a backup file, in chunks. Raises CorruptError, before the footer, at damage that was found."""
+        self.projection.check_open()
+        await self._appender.settled()
+        projection = self.projection
+        async with projection.exclusive:
+            bodies = await projection.all_bodies()
+            state, records = self.log.state, self.view.counts()
+        header = header_for(state, self.schema.name, self.platform.now_ms(), self.platform.name, projection.document, records)
+        chunks = jsonl(header, bodies, self.platform.breathe, on_progress)
+        async for chunk in gzipped(chunks) if gzip else chunks:
+            yield chunk
+
+    async def inspect(self, source: Source, *, salvage: bool = True, on_progress: Progress | None = None) -> dict[str, Any]:
+        """What a backup file holds, what is wrong with it, and what restoring it would do. Changes nothing.
+
+        Raises FormatError if it is no backup at all, NewerVersionError, ForkError.
+        """
+        self.projection.check_open()
+        verified = await self._verify_file(source, self.log.state, salvage=salvage, on_progress=on_progress)
+        state = self.log.state
+        return {**verified.summary(), "here": {"events": state.events, "name": state.name, "records": self._durable_view().counts()}}
+
+    async def restore(
+        self, source: Source, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Bring a backup file in: its events beside those that are here, or instead of them. All of it is checked first.
+
+        Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`, which takes the good part), FormatError, ForkError,
+        NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile): nothing was changed then. Killed
+        or cancelled in the middle: as before or as after.
+        """
+        self._check_writable()
+        await self._appender.settled()
+        projection = self.projection
+        async with projection.exclusive, self.platform.writing(self.log.state.log):
+            await projection.catch_up()
+            self._check_writable()
+            here = self.log.state
+            base = here if mode == "merge" else LogState(here.log, here.epoch, here.writer, here.log)
+            # Folded aside while it is being read: queries go on seeing what is durable, and a refused file leaves no trace.
+            with closing(Aside(projection, base)) as aside:
+                verified = await self._verify_file(source, base, salvage=salvage, on_progress=on_progress, on_new=aside.fold)
+                if verified.new or mode == "replace":
+                    document = versions.written(
+                        verified.header.versions if mode == "replace" else projection.document, self.schema, self.platform.name
+                    )
+                    await self.log.add(
+                        verified.bodies, verified.state, verified.sizes, instead=mode == "replace",
+                        meta={"versions": codec.encode(document)},
+                    )
+                    await projection.show_added(aside.take(), document, on_progress)
+        self._stir.set()
+        return verified.summary()
+
+    async def _verify_file(
+        self, source: Source, base: LogState, *, salvage: bool, on_progress: Progress | None,
+        on_new: Callable[[list[Recorded]], None] | None = None,
+    ) -> backup_restore.Verified:
+        verified = await backup_restore.verify(
+            source, self.log, base, now_ms=self.platform.now_ms(), salvage=salvage, breathe=self.platform.breathe, on_progress=on_progress,
+            on_new=on_new,
+        )
+        if verified.header.application != self.schema.name:
+            raise FormatError(
+                f"This backup belongs to another application ({verified.header.application}), not to {self.schema.name}. "
+                "Nothing was changed."
+            )
+        if newer := versions.read(verified.header.versions, self.schema).read_only:
+            raise NewerVersionError(f"{newer} Update the application to restore this backup.")
+        return verified
+
+    async def import_file(self, data: bytes, name: str, *, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Bring in a file of another program, through the first of the schema's importers that knows it.
+
+        What is here already is not added again. Returns `kind`, `counts` and `not_understood`. Raises FormatError if no importer
+        knows the file.
+        """
+        self._check_writable()
+        file = ImportFile(name, data)
+        for importer in self.schema.importers:
+            imported = importer(file, self.query)
+            if imported is not None:
+                break
+        else:
+            raise FormatError("This file is not one that can be brought in here. Choose the export as you received it.")
+        ranges: list[str] = []
+        done = 0
+        for events in imported.batches():
+            appended = await self.append(events)
+            done += len(events)
+            if appended:
+                replica, first = appended[0].id.split(":")
+                ranges.append(f"{replica}:{first}-{int(first) + len(appended) - 1}")
+            if on_progress is not None:
+                on_progress("import", imported.read, imported.total)
+            await self.platform.breathe()
+        if done:
+            await self.append(
+                Imported(name=name, kind=imported.kind, sha256=file.sha256, counts=imported.counts, events=_joined(ranges))
+            )
+        return {"kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
+
+    # -- upkeep
+
+    async def _keep_up(self) -> None:
+        """Between the work of others: index, merge, checkpoint."""
+        while True:
+            await self._stir.wait()
+            waited = 0.0
+            while self._stir.is_set() and waited < UPKEEP_AT_LATEST_S:
+                self._stir.clear()
+                await asyncio.sleep(UPKEEP_AFTER_S)
+                waited += UPKEEP_AFTER_S
+            try:
+                await self.upkeep()
+            except Exception as error:  # noqa: BLE001
+                self.upkeep_error = error
+            else:
+                self.upkeep_error = None
+
+    async def upkeep(self, *, now: bool = False) -> None:
+        """Merge small segments, bring full text up to date, save a checkpoint: each if it is due (`now`: due or not)."""
+        await self.projection.upkeep(now=now)
+
+
+def _joined(ranges: list[str]) -> list[str]:
+    """`["r:1-1000", "r:1001-1500"]` as `["r:1-1500"]`."""
+    joined: list[str] = []
+    for one in ranges:
+        replica, span = one.split(":")
+        first, last = span.split("-")
+        if joined:
+            before, start_end = joined[-1].split(":")
+            start, end = start_end.split("-")
+            if before == replica and int(end) + 1 == int(first):
+                joined[-1] = f"{replica}:{start}-{last}"
+                continue
+        joined.append(one)
+    return joined

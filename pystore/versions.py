@@ -1,0 +1,97 @@
+"""The version document of a data set: which version of the application wrote its events, and of its views.
+
+Unsigned integers; 0 is development. Keys that nobody here knows are kept as they are, at any depth.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+from pystore import codec
+from pystore.errors import CorruptError, NewerVersionError
+from pystore.schema import Schema
+
+__version__ = "0.1.0"
+
+META_VERSION = 1
+VersionDocument = dict[str, Any]
+
+
+def program(platform: str) -> str:
+    """The program and its version as it stands in documents: `pystore-indexeddb:0.1.0`."""
+    return f"pystore-{platform}:{__version__}"
+
+
+def new_document(schema: Schema, by: str) -> VersionDocument:
+    """The document of a data set that `schema` begins."""
+    return {
+        "meta_version": META_VERSION,
+        "app": {"version": schema.app, "last_migrated_by": by, "last_written_by": by},
+        "views": {"version": schema.views, "last_migrated_by": by, "last_written_by": by},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a document means for a schema: why the data set may only be read (None: it may be written), and whether it is older."""
+
+    read_only: str | None
+    is_older: bool
+
+
+def read(document: VersionDocument, schema: Schema) -> Reading:
+    """Compare a document with the schema. Raises NewerVersionError if production meets development data or the reverse."""
+    meta_version = document.get("meta_version")
+    if not isinstance(meta_version, int) or meta_version > META_VERSION:
+        return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
+    stored = _version(document, "app")
+    if (stored == 0) != (schema.app == 0):
+        raise NewerVersionError(
+            "These data were written by a development version of the application and are not for this one."
+            if stored == 0
+            else "This is a development version of the application; it does not open real data.",
+            stored=stored, supported=schema.app,
+        )
+    if stored > schema.app:
+        return Reading(
+            "The data were written by a newer version of this application. You can read and save them, but not change them here.", False
+        )
+    return Reading(None, stored < schema.app)
+
+
+def written(document: VersionDocument, schema: Schema, by: str) -> VersionDocument:
+    """The document after this program has written to the data set: the same object if nothing in it changes. Unknown keys stay."""
+    if all(
+        isinstance(entry := document.get(key), dict) and entry.get("version") == version and entry.get("last_written_by") == by
+        for key, version in (("app", schema.app), ("views", schema.views))
+    ):
+        return document
+    document = copy.deepcopy(document)
+    for key, version in (("app", schema.app), ("views", schema.views)):
+        if not isinstance(document.get(key), dict):
+            document[key] = {}
+        entry = document[key]
+        if entry.get("version") != version:
+            entry["version"] = version
+            entry["last_migrated_by"] = by
+        entry["last_written_by"] = by
+    return document
+
+
+def from_json(raw: bytes) -> VersionDocument:
+    """The document as it is kept. Raises CorruptError."""
+    try:
+        document = codec.decode(raw)
+    except ValueError as error:
+        raise CorruptError("The version document is damaged. Restore the log from a backup.") from error
+    if not isinstance(document, dict):
+        raise CorruptError("The version document is damaged. Restore the log from a backup.")
+    return document
+
+
+def _version(document: VersionDocument, key: str) -> int:
+    entry = document.get(key)
+    version = entry.get("version") if isinstance(entry, dict) else None
+    return version if isinstance(version, int) and version >= 0 else 0

@@ -1,0 +1,51 @@
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from pystore.native.platform import NativePlatform
+from pystore.native.sqlite import SqliteStorage
+from tests.contract.contract import CONTRACT, Medium
+from tests.contract.model import HISTORIES, Step, agrees_with_the_model
+
+
+class SqliteMedium:
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.platform = NativePlatform(self.folder.name)
+
+    async def open(self) -> SqliteStorage:
+        return await self.platform.open_log("log")
+
+    async def damage_checkpoint(self, name: str) -> None:
+        with closing(sqlite3.connect(self.platform.path_of("log"))) as db:
+            (image,) = db.execute("SELECT image FROM checkpoint WHERE name = ?", (name,)).fetchone()
+            middle = len(image) // 2
+            damaged = image[:middle] + bytes([image[middle] ^ 1]) + image[middle + 1 :]
+            db.execute("UPDATE checkpoint SET image = ? WHERE name = ?", (damaged, name))
+            db.commit()
+
+
+@pytest.fixture
+def medium() -> Iterator[SqliteMedium]:
+    medium = SqliteMedium()
+    yield medium
+    assert [path.name for path in Path(medium.folder.name).iterdir()] in ([], ["log.pystore"]), "a handle was left open"
+    medium.folder.cleanup()
+
+
+@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
+async def test_sqlite_keeps_the_contract(promise: Callable[[Medium], Awaitable[None]], medium: SqliteMedium) -> None:
+    await promise(medium)
+
+
+@settings(max_examples=settings().max_examples // 3)  # each syncs the disk many times
+@given(HISTORIES)
+async def test_sqlite_agrees_with_the_model(history: Sequence[tuple[int, Step]]) -> None:
+    medium = SqliteMedium()
+    await agrees_with_the_model(medium, history)
+    medium.folder.cleanup()

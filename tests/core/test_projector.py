@@ -1,0 +1,239 @@
+"""The projector: what it understands it folds, what it does not it leaves out, and nothing stops it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import Field
+
+from pystore.errors import ConstraintError, HandlerError, UnknownTypeError, ValidationError
+from pystore.event import Draft, Event, Head, Recorded, parse_line, record
+from pystore.memory import MemoryPlatform
+from pystore.projector import Projector, draft, draft_line
+from pystore.schema import Schema
+from pystore.store import Store
+from pystore.view import View
+from tests.support.notes import SCHEMA, NoteAdded, NoteEdited, event_lines, note, rows, saved, shown
+
+
+class Unregistered(Event):
+    x: int = 0
+
+
+def events_of(*drafts: Draft, replica: str = "a" * 16) -> list[Recorded]:
+    """Recorded events as they come from a segment: not validated yet."""
+    recorded, _ = record(drafts, [f"{index:012x}-0000" for index in range(1, len(drafts) + 1)], replica, Head())
+    return [parse_line(event.line) for event in recorded]
+
+
+def fold(*drafts: Draft, schema: Schema = SCHEMA, **options: Any) -> dict[str, list[dict[str, Any]]]:
+    view = View(schema)
+    projector = Projector(schema, view, **options)
+    projector.fold(events_of(*drafts))
+    shown = rows(view)
+    view.close()
+    return shown
+
+
+def a_draft(data_json: bytes, type_: str = "note.added", v: int = 1) -> Draft:
+    return Draft(type_, v, note("unused"), data_json)
+
+
+# -- what is left out, and what is set aside
+
+
+@pytest.mark.parametrize("left_out", [
+    a_draft(b'{"anything":1}', "never.heard_of"), a_draft(b'{"anything":1}', v=2), a_draft(b"{}", "$from_the_future"),
+    a_draft(b"{}", "$named", 2), a_draft(b"{}", "$named", 1),
+], ids=lambda left_out: f"{left_out.type} {left_out.v}")
+def test_what_is_not_understood_is_left_out(left_out: Draft) -> None:
+    expected = fold(draft(SCHEMA, note("1")))
+    got = fold(draft(SCHEMA, note("1")), left_out)
+    assert got["note"] == expected["note"]
+    assert [row["seq"] for row in got["pystore_conflict"]] == ([2] if (left_out.type, left_out.v) == ("$named", 1) else [])
+
+
+def test_an_erased_event_is_left_out() -> None:
+    (event,) = events_of(draft(SCHEMA, note("1")))
+    at = event.line.index(b',"salt":')
+    erased = parse_line(event.line[:at] + b',"salt":null,"data":null}')
+    view = View(SCHEMA)
+    Projector(SCHEMA, view).fold([erased])
+    assert rows(view)["note"] == rows(view)["pystore_conflict"] == []
+    view.close()
+
+
+@pytest.mark.parametrize("misfit", [
+    a_draft(b'{"note_id":"1","text":"again"}'), a_draft(b'{"note_id":"2"}'), a_draft(b'{"note_id":7,"text":""}'), a_draft(b'{"x":1}'),
+    a_draft(b'{"note_id":"2","text":"refused"}'), a_draft(b'{"note_id":"2","text":"","folder":"nowhere"}'),
+    a_draft(b'{"note_id":"nobody","text":""}', "note.edited"), a_draft(b"{nonsense}"),
+], ids=lambda misfit: repr(misfit.data_json))
+def test_what_does_not_fit_is_set_aside_and_the_fold_goes_on(misfit: Draft) -> None:
+    before, after = draft(SCHEMA, note("1")), draft(SCHEMA, note("3"))
+    got = fold(before, misfit, after)
+    assert [row["note_id"] for row in got["note"]] == ["1", "3"]
+    assert [(row["replica"], row["seq"]) for row in got["pystore_conflict"]] == [("a" * 16, 2)]
+    assert got["pystore_conflict"][0]["reason"].endswith(".")
+
+
+def test_fields_that_a_newer_version_added_are_passed_over() -> None:
+    got = fold(a_draft(b'{"note_id":"1","text":"t","colour":"red"}'))
+    assert [row["text"] for row in got["note"]] == ["t"]
+
+
+def test_how_events_are_cut_into_folds_makes_no_difference() -> None:
+    drafts = [draft(SCHEMA, event) for event in (
+        note("1"), note("1"), NoteEdited(note_id="1", text="one"), NoteEdited(note_id="2", text="early"), note("2", "refused"), note("2"),
+        NoteEdited(note_id="2", text="two"),
+    )]
+    results = []
+    for size in range(1, len(drafts) + 1):
+        view = View(SCHEMA)
+        projector = Projector(SCHEMA, view)
+        events = events_of(*drafts)
+        for start in range(0, len(events), size):
+            projector.fold(events[start : start + size])
+        results.append(rows(view))
+        view.close()
+    assert all(result == results[0] for result in results)
+
+
+# -- appending
+
+
+def test_an_append_that_does_not_fit_leaves_nothing_and_names_the_event() -> None:
+    view = View(SCHEMA)
+    projector = Projector(SCHEMA, view)
+    misfits = [(note("1"), ConstraintError), (NoteEdited(note_id="x", text=""), HandlerError), (note("2", "refused"), ConstraintError)]
+    for bad, error in misfits:
+        with pytest.raises(error) as caught:
+            projector.apply(events_of(*(draft(SCHEMA, event) for event in (note("1"), note("3"), bad, note("4")))))
+        assert caught.value.details["index"] == 2
+        assert caught.value.details["type"] in ("note.added", "note.edited")
+        assert rows(view)["note"] == rows(view)["pystore_conflict"] == []
+    projector.apply(events_of(draft(SCHEMA, note("1"))))
+    assert len(rows(view)["note"]) == 1
+    view.close()
+
+
+def test_before_each_is_told_of_every_event_that_is_projected() -> None:
+    told: list[int] = []
+    drafts = (draft(SCHEMA, note("1")), a_draft(b"{}", "never.heard_of"), draft(SCHEMA, note("2")))
+    fold(*drafts, before_each=lambda event: told.append(event.seq))
+    assert told == [1, 3]
+
+
+def test_an_event_that_is_not_of_the_schema_cannot_be_appended() -> None:
+    with pytest.raises(UnknownTypeError, match="Unregistered"):
+        draft(SCHEMA, Unregistered())
+
+
+def test_what_is_recorded_is_what_was_said() -> None:
+    line = b'{"type": "note.added", "data": {"text": "\\u00e9", "note_id": "1"}}'
+    assert draft_line(SCHEMA, line).data_json == '{"text":"é","note_id":"1"}'.encode()
+
+
+async def test_a_field_with_an_alias_is_recorded_as_it_is_read(platform: MemoryPlatform) -> None:
+    schema = Schema("aliases", app=1, views=1)
+
+    @schema.event("thing.made")
+    class ThingMade(Event):
+        class_: str = Field(alias="class")
+
+    schema.table("CREATE TABLE thing (class TEXT NOT NULL)")
+
+    @schema.on(ThingMade)
+    def made(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO thing VALUES (?)", (event.data.class_,))
+
+    async with await Store.open(schema, "a", platform=platform) as store:
+        await store.append(ThingMade.model_validate({"class": "x"}))
+        await store.append_json(b'{"type":"thing.made","data":{"class":"y"}}')
+    async with await Store.open(schema, "a", platform=platform) as store:
+        assert store.query("SELECT * FROM thing") == [{"class": "x"}, {"class": "y"}]
+        assert store.query("SELECT * FROM pystore_conflict") == []
+
+
+def test_a_model_that_cannot_be_read_back_is_refused() -> None:
+    schema = Schema("odd", app=1, views=1)
+
+    @schema.event("odd")
+    class Odd(Event):
+        number: float
+
+    schema_event = Odd.model_construct(number=float("nan"))
+    with pytest.raises(ValidationError):
+        draft(schema, schema_event)
+
+
+# -- upcasters
+
+
+def versioned(v: int) -> Schema:
+    """An application whose notes had a `title` in version 1, a `text` in 2, and `words` beside it in 3."""
+    schema = Schema("notes", app=v, views=v)
+    models: dict[int, type[Event]] = {}
+
+    class V1(Event):
+        title: str
+
+    class V2(Event):
+        text: str
+
+    class V3(Event):
+        text: str
+        words: int
+
+    models = {1: V1, 2: V2, 3: V3}
+    schema.event("note.added", v=v)(models[v])
+    if v > 1:
+        schema.upcast("note.added", 1)(lambda data: {"text": data["title"]})
+    if v > 2:
+        schema.upcast("note.added", 2)(lambda data: {**data, "words": len(data["text"].split())})
+    schema.table("CREATE TABLE note (json TEXT NOT NULL)")
+
+    @schema.on(models[v])
+    def added(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO note VALUES (?)", (event.data.model_dump_json(),))
+
+    return schema
+
+
+async def test_events_of_older_versions_are_brought_up_when_folded_and_stay_as_they_were(platform: MemoryPlatform) -> None:
+    for v, data in ((1, b'{"title":"one"}'), (2, b'{"text":"one two"}'), (3, b'{"text":"a b c","words":3}')):
+        async with await Store.open(versioned(v), "a", platform=platform) as store:
+            await store.append_json(b'{"type":"note.added","data":' + data + b"}")
+    async with await Store.open(versioned(3), "a", platform=platform) as store:
+        assert [row["json"] for row in store.query("SELECT * FROM note")] == [
+            '{"text":"one","words":1}', '{"text":"one two","words":2}', '{"text":"a b c","words":3}',
+        ]
+        events = [parse_line(line) for line in event_lines(await saved(store))]
+        assert [(event.v, event.data_json) for event in events] == [
+            (1, b'{"title":"one"}'), (2, b'{"text":"one two"}'), (3, b'{"text":"a b c","words":3}'),
+        ]
+
+
+async def test_an_upcaster_that_fails_or_is_missing_sets_the_event_aside(platform: MemoryPlatform) -> None:
+    async with await Store.open(versioned(1), "a", platform=platform) as store:
+        await store.append_json(b'{"type":"note.added","data":{"title":"one"}}')
+    broken = versioned(3)
+    for upcasters in ({1: lambda data: data["missing"]}, {1: lambda _: None}, {}, {1: lambda _: {"text": {1, 2}}}):
+        broken.types["note.added"].upcasters = upcasters  # type: ignore[assignment]
+        broken.views += 1
+        async with await Store.open(broken, "a", platform=platform) as store:
+            assert store.query("SELECT * FROM note") == []
+            assert len(store.query("SELECT * FROM pystore_conflict")) == 1
+            assert len(await store.events()) == 1
+
+
+async def test_an_older_application_reads_what_it_understands_of_a_newer_one(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(NoteAdded(note_id="1", text="t"))
+        newer = await saved(store)
+    older = Schema("notes", app=1, views=1)
+    async with await Store.open(older, "b", platform=platform) as store:
+        await store.restore([newer])
+        assert event_lines(await saved(store)) == event_lines(newer)
+    async with await Store.open(SCHEMA, "b", platform=platform) as store:
+        assert len(shown(store)["note"]) == 1

@@ -1,0 +1,97 @@
+"""Segments: what was packed comes out, a flipped bit is found, and many go through in the log's order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pystore.clock import stamp
+from pystore.errors import CorruptError
+from pystore.event import Head, Recorded, record
+from pystore.projector import draft
+from pystore.segment import COMPRESS_FROM_BYTES, EMPTY, blobs_in_order, events_in, events_in_order, pack, unpack_bytes
+from tests.support.notes import SCHEMA, note
+
+REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
+
+
+def feed(replica: str, stamps: list[int], text: str = "text") -> list[Recorded]:
+    events, _ = record([draft(SCHEMA, note(f"{replica[0]}{ms}", text)) for ms in stamps], [stamp(ms, 0) for ms in stamps], replica, Head())
+    return events
+
+
+def body(events: list[Recorded]) -> bytes:
+    return pack([event.line for event in sorted(events, key=lambda event: event.order)])
+
+
+LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=10)
+
+
+@given(lines=LINES, large=st.booleans())
+def test_what_was_packed_comes_out(lines: list[bytes], large: bool) -> None:
+    if large:
+        lines = [*lines, b"x" * COMPRESS_FROM_BYTES]
+    packed = pack(lines)
+    assert unpack_bytes(packed) == b"".join(line + b"\n" for line in lines)
+    assert packed[:1] == (b"Z" if large else b"P")
+
+
+@pytest.mark.parametrize("text", ["text", "x" * COMPRESS_FROM_BYTES])
+def test_every_flipped_bit_that_matters_is_found(text: str) -> None:
+    packed = body(feed(REPLICAS[0], [1, 2], text))
+    lines = unpack_bytes(packed)
+    unnoticed = 0
+    for index in range(min(len(packed), 3000)):
+        for bit in range(8):
+            try:
+                assert unpack_bytes(packed[:index] + bytes([packed[index] ^ 1 << bit]) + packed[index + 1 :]) == lines
+                unnoticed += 1
+            except CorruptError:
+                pass
+    assert unnoticed < 10  # the size of zstd's window, and the like: it changes nothing
+
+
+@pytest.mark.parametrize("text", ["text", "x" * COMPRESS_FROM_BYTES])
+def test_every_shorter_or_longer_body_is_refused(text: str) -> None:
+    packed = body(feed(REPLICAS[0], [1, 2], text))
+    for length in range(0, len(packed), 1 if len(packed) < 3000 else 97):
+        with pytest.raises(CorruptError):
+            unpack_bytes(packed[:length])
+    with pytest.raises(CorruptError):
+        unpack_bytes(packed + b"x")
+
+
+def test_an_empty_body_has_no_events() -> None:
+    assert events_in(EMPTY) == []
+    assert b"".join(blobs_in_order([EMPTY, EMPTY])) == b""
+    assert list(events_in_order([EMPTY], newest_first=True)) == []
+
+
+@given(data=st.data(), cuts=st.lists(st.integers(1, 5), max_size=12), shuffle=st.randoms())
+def test_events_come_in_the_logs_order_however_they_are_cut_into_segments(data: st.DataObject, cuts: list[int], shuffle: object) -> None:
+    events: list[Recorded] = []
+    bodies: list[bytes] = [EMPTY]
+    for replica in REPLICAS:
+        times = sorted(data.draw(st.sets(st.integers(1, 30), max_size=12)))
+        mine = feed(replica, times)
+        events += mine
+        rest = mine
+        for cut in cuts:
+            if rest:
+                bodies.append(body(rest[:cut]))
+                rest = rest[cut:]
+        if rest:
+            bodies.append(body(rest))
+    events.sort(key=lambda event: event.order)
+    lines = [event.line for event in events]
+    shuffle.shuffle(bodies)  # type: ignore[attr-defined]
+    assert [event.line for event in events_in_order(bodies)] == lines
+    assert [event.line for event in events_in_order(bodies, newest_first=True)] == lines[::-1]
+    assert b"".join(blobs_in_order(bodies)) == b"".join(line + b"\n" for line in lines)
+
+
+def test_the_newest_events_are_found_without_going_through_the_others() -> None:
+    old, new = body(feed(REPLICAS[0], list(range(1, 50)))), body(feed(REPLICAS[1], list(range(100, 120))))
+    newest = events_in_order([old, new], newest_first=True)
+    assert next(newest).hlc == stamp(119, 0)

@@ -1,0 +1,137 @@
+"""The version document: who may open what, who may write, and that nothing in it is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pystore import codec, versions
+from pystore.errors import CorruptError, NewerVersionError, ReadOnlyError
+from pystore.memory import MemoryPlatform
+from pystore.store import Store
+from tests.support.notes import event_lines, folded, lines_of, make_schema, note, saved, shown
+
+DEVELOPMENT, ONE, TWO = make_schema(app=0, views=0), make_schema(), make_schema(app=2, views=2)
+
+
+def stored(platform: MemoryPlatform) -> Any:
+    return codec.decode(platform.kept["a"].meta["versions"])
+
+
+async def test_the_document_is_written_with_the_first_event(platform: MemoryPlatform) -> None:
+    by = {"version": 1, "last_migrated_by": platform.name, "last_written_by": platform.name}
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        assert await store.versions() == {"meta_version": 1, "app": by, "views": by}
+        await store.append(note("1"))
+        assert stored(platform) == await store.versions()
+
+
+async def test_production_never_reads_development_data_and_the_reverse(platform: MemoryPlatform) -> None:
+    for first, second in ((DEVELOPMENT, ONE), (ONE, DEVELOPMENT)):
+        name = f"{first.app}"
+        async with await Store.open(first, name, platform=platform) as store:
+            await store.append(note("1"))
+        kept = dict(platform.kept[name].meta)
+        with pytest.raises(NewerVersionError):
+            await Store.open(second, name, platform=platform)
+        assert platform.kept[name].meta == kept
+        async with await Store.open(first, name, platform=platform) as store:
+            await store.append(note("2"))
+
+
+@pytest.mark.parametrize("newer", [
+    {"meta_version": 2, "app": {"version": 1}, "views": {"version": 1}},
+    {"meta_version": 2},
+    {"meta_version": "3", "app": []},
+    {"meta_version": 1, "app": {"version": 2}, "views": {"version": 1}},
+], ids=str)
+async def test_newer_data_are_read_only_and_can_be_saved_and_kept(platform: MemoryPlatform, newer: Any) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append([note("1"), note("2")])
+        lines = await lines_of(store)
+    platform.kept["a"].meta["versions"] = codec.encode(newer)
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        assert store.read_only is not None
+        assert len(shown(store)["note"]) == 2
+        for call in (store.append(note("3")), store.rename("x"), store.restore([b""])):
+            with pytest.raises(ReadOnlyError):
+                await call
+        await store.upkeep(now=True)
+        file = await saved(store)
+        assert event_lines(file) == lines
+        assert codec.decode(file.split(b"\n")[0])["versions"] == newer
+    assert stored(platform) == newer
+
+
+async def test_an_older_version_is_brought_up_by_the_first_write(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    async with await Store.open(TWO, "a", platform=platform) as store:
+        assert stored(platform)["app"]["version"] == 1
+        await store.append(note("2"))
+        assert stored(platform)["app"]["version"] == 2
+        assert len(shown(store)["note"]) == 2
+
+
+async def test_keys_that_nobody_knows_are_kept_at_any_depth(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    document = stored(platform)
+    document["future"] = {"a": [1, {"b": None}]}
+    document["app"]["notes"] = "kept"
+    platform.kept["a"].meta["versions"] = codec.encode(document)
+    async with await Store.open(TWO, "a", platform=platform) as store:
+        await store.append(note("2"))
+    after = stored(platform)
+    assert after["future"] == document["future"]
+    assert after["app"]["notes"] == "kept"
+    assert after["app"]["version"] == 2
+
+
+async def test_an_old_tab_becomes_read_only_where_a_new_one_has_written(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as old:
+        await old.append(note("old"))
+        async with await Store.open(TWO, "a", platform=platform) as new:
+            await new.append(note("new"))
+            with pytest.raises(ReadOnlyError, match="newer"):
+                await old.append(note("too late"))
+            assert old.read_only is not None
+            assert [row["note_id"] for row in shown(old)["note"]] == ["old", "new"]
+            assert stored(platform)["app"]["version"] == 2
+            await new.append(note("again"))
+            await old.catch_up()
+            assert shown(old) == await folded(old)
+            assert event_lines(await saved(old)) == await lines_of(new)
+
+
+async def test_an_old_tab_that_only_looks_learns_of_it_too(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as old, await Store.open(TWO, "a", platform=platform) as new:
+        await new.append(note("new"))
+        await old.catch_up()
+        assert old.read_only is not None
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"nonsense", b"3", b"\xff"])
+async def test_a_damaged_document_is_named_as_such(platform: MemoryPlatform, raw: bytes) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    platform.kept["a"].meta["versions"] = raw
+    with pytest.raises(CorruptError):
+        await Store.open(ONE, "a", platform=platform)
+
+
+def test_reading_a_document() -> None:
+    document = versions.new_document(ONE, "x")
+    assert versions.read(document, ONE) == versions.Reading(None, is_older=False)
+    assert versions.read(document, TWO) == versions.Reading(None, is_older=True)
+    assert versions.read(versions.new_document(DEVELOPMENT, "x"), DEVELOPMENT).read_only is None
+
+
+def test_writing_does_not_change_what_it_was_given() -> None:
+    document = {"meta_version": 1, "app": {"version": 1, "x": {"y": 1}}, "views": 5}
+    before = codec.encode(document)
+    after = versions.written(document, TWO, "me")
+    assert codec.encode(document) == before
+    assert after["app"] == {"version": 2, "x": {"y": 1}, "last_migrated_by": "me", "last_written_by": "me"}
+    assert after["views"]["version"] == 2
