@@ -1,0 +1,35 @@
+"""The command line: what a backup or a store in an SQLite file needs, without a browser.
+
+Every command prints words for people, or with `--json` one JSON value for programs. Progress goes to the terminal, if there is one.
+Exit status: 0 done; 1 refused, the reason on stderr; 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pystore import __version__
+from pystore.cli import files, stores
+from pystore.cli.shared import app
+
+__all__ = ["app", "files", "main", "stores"]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pystore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point `pystore`."""
+    app()

@@ -1,0 +1,5 @@
+"""`python -m pystore.cli`."""
+
+from pystore.cli import main
+
+main()

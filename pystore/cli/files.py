@@ -1,0 +1,138 @@
+"""Commands on files: backups, and other programs' exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from pystore.backup import restore as backup_restore
+from pystore.backup.lines import Source
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, StoreFile, chunks, command, new_file, open_store
+from pystore.cli.terminal import Progress, answer, counted
+from pystore.errors import FormatError
+from pystore.log import LogState
+from pystore.native.platform import NativePlatform
+
+_SQLITE_MARK = b"SQLite format 3\0"
+
+
+@command("inspect")
+async def inspect(file: File, as_json: AsJson = False) -> None:
+    """Say what a backup holds and what is wrong with it. Changes nothing."""
+    with Progress(quiet=as_json) as progress:
+        summary = await _verify(chunks(file), progress, salvage=True)
+    answer(summary, _described(summary), as_json=as_json)
+
+
+@command("verify")
+async def verify(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|STORE", exists=True, dir_okay=False, help="A backup or a store.")
+    ],
+    schema: Application = THE_ASSISTANT,
+    as_json: AsJson = False,
+) -> None:
+    """Check every event of a backup or of a store: its form, its content against its digest, its place in its chain."""
+    with Progress(quiet=as_json) as progress:
+        with file.open("rb") as opened:
+            is_store = opened.read(len(_SQLITE_MARK)) == _SQLITE_MARK
+        if is_store:
+            async with open_store(file, schema, progress) as store:
+                # What a save would write is checked: then all that is stored was read, and can be saved.
+                summary = await _verify(store.save(on_progress=progress), progress, salvage=False)
+                summary["conflicts"] = (await store.stats())["conflicts"]
+        else:
+            summary = await _verify(chunks(file), progress, salvage=False)
+    conflicts = f", {summary['conflicts']:,} set aside because they do not fit" if summary.get("conflicts") else ""
+    answer(summary, [f"{file} is sound: {counted(summary['events'], 'event')}{conflicts}."], as_json=as_json)
+
+
+@command("restore")
+async def restore(
+    file: File,
+    store: StoreFile,
+    mode: Annotated[
+        Literal["merge", "replace"], typer.Option(help="merge: add what the store lacks. replace: put the backup in its place.")
+    ] = "merge",
+    salvage: Annotated[bool, typer.Option("--salvage", help="Take the good part of a damaged backup.")] = False,
+    schema: Application = THE_ASSISTANT,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a backup into a store, made if it is not there. All of it is checked before anything changes."""
+    with Progress(quiet=as_json) as progress:
+        async with open_store(store, schema, progress, create=True) as opened:
+            summary = await opened.restore(chunks(file), mode=mode, salvage=salvage, on_progress=progress)
+    answer(summary, [
+        f"{counted(summary['new'], 'event')} came in, {summary['known']:,} were there already."
+        if mode == "merge" else f"{store} now holds the {counted(summary['events'], 'event')} of {file}.",
+        *(f"left out: line {problem['line']}: {problem['why']}" for problem in summary["problems"]),
+    ], as_json=as_json)
+
+
+@command("save")
+async def save(
+    store: StoreFile,
+    file: NewFile,
+    gzip: Annotated[bool, typer.Option("--gzip", help="Compress it; as if FILE ended in .gz.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    schema: Application = THE_ASSISTANT,
+    as_json: AsJson = False,
+) -> None:
+    """Save a store as a backup file."""
+    if file.exists() and not force:
+        raise FormatError(f"{file} is there already. Choose another name, or replace it with --force.", path=str(file))
+    size = 0
+    with Progress(quiet=as_json) as progress:
+        async with open_store(store, schema, progress) as opened:
+            with new_file(file) as out:
+                async for chunk in opened.save(gzip=gzip or file.suffix == ".gz", on_progress=progress):
+                    out.write(chunk)
+                    size += len(chunk)
+            events = (await opened.stats())["events"]
+    line = f"{counted(events, 'event')}, {size:,} bytes in {file}."
+    answer({"file": str(file), "events": events, "bytes": size}, [line], as_json=as_json)
+
+
+@command("import")
+async def import_file(file: File, store: StoreFile, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
+    """Bring in another program's export: ChatGPT's or Claude's .zip, or JSONL. What is there already is not added again."""
+    data = file.read_bytes()
+    with Progress(quiet=as_json) as progress:
+        async with open_store(store, schema, progress, create=True) as opened:
+            result = await opened.import_file(data, file.name, on_progress=progress)
+    counts = ", ".join(
+        f"{count:,} {what.replace('_', ' ')}" for what, count in result["counts"].items() if isinstance(count, int) and count
+    )
+    answer(result, [
+        f"{counted(result['events'], 'event')} came in from {result['kind']}: {counts or 'nothing'}.",
+        *(f"not understood: {place['where']}: {place['why']}" for place in result["not_understood"]),
+    ], as_json=as_json)
+
+
+async def _verify(source: Source, progress: Progress, *, salvage: bool) -> dict[str, Any]:
+    """What a backup holds, compared with nothing. Raises as `pystore.backup.restore.verify`."""
+    platform = NativePlatform()
+    verified = await backup_restore.verify(
+        source, None, LogState("", "", "", ""), now_ms=platform.now_ms(), salvage=salvage, breathe=platform.breathe,
+        on_progress=progress,
+    )
+    summary = verified.summary()
+    del summary["new"], summary["known"]
+    return summary
+
+
+def _described(summary: dict[str, Any]) -> list[str]:
+    lines = [
+        f"name         {summary['name']}",
+        f"application  {summary['schema']}",
+        f"saved        {summary['saved_at']} by {summary['saved_by']}",
+        f"events       {summary['events']:,}",
+        *(f"             {count:,} {type_}" for type_, count in sorted(summary["by_type"].items())),
+    ]
+    if summary["first"]:
+        lines.append(f"from         {summary['first']} to {summary['last']}")
+    problems = summary["problems"]
+    lines.append(f"problems     {len(problems) or 'none'}")
+    return [*lines, *(f"             line {problem['line']}: {problem['why']}" for problem in problems)]
