@@ -1,0 +1,358 @@
+"""What a page may ask of Python: a closed list of verbs, each answered by the `Store` it means.
+
+JavaScript calls the functions here; questions and answers cross as JSON text and bytes, never as live objects. An answer that
+begins with `!` is an error: `!{"code": ..., "message": ..., "details": {...}}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyodide.ffi import JsException, to_js
+
+from pystore import codec
+from pystore.browser.loop import shorten_turns
+from pystore.errors import ClosedError, FormatError, PyStoreError, StorageError, ValidationError
+from pystore.event import Recorded
+from pystore.input_profile import load
+from pystore.platform import default_platform
+from pystore.schema import Schema
+from pystore.store import Store
+
+FILE_CHUNK_BYTES = 1 << 20
+_MARKED_BYTES = 64
+
+marker = bytearray(512)
+"""The beginning of the line of the event that is being projected, then its log's name, zeros after it; all zeros while none is.
+
+JavaScript reads it where it lies in memory, also when the interpreter is dead: so it is known which event was the last.
+"""
+
+
+class _Marking:
+    """Notes in `marker` the events of one log while those are projected that the log already holds."""
+
+    def __init__(self, log: str) -> None:
+        self._log = log.encode()[: len(marker) - _MARKED_BYTES - 1]
+        self._on = False
+
+    def __call__(self, event: Recorded) -> None:
+        if self._on:
+            marker[:_MARKED_BYTES] = event.line[:_MARKED_BYTES]
+
+    def __enter__(self) -> None:
+        marker[:] = bytes(len(marker))
+        marker[_MARKED_BYTES : _MARKED_BYTES + len(self._log)] = self._log
+        self._on = True
+
+    def __exit__(self, *_: object) -> None:
+        self._on = False
+        marker[:] = bytes(len(marker))
+
+
+@dataclass(slots=True)
+class _Opened:
+    schema: str
+    marking: _Marking
+    quarantined: list[str]
+    store: asyncio.Task[Store]
+    stops: dict[int, Callable[[], None]] = field(default_factory=dict)
+    news: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of a verb: its arguments, the file or bytes that came with it, where chunks of an answer go, whom to tell of progress."""
+
+    args: dict[str, Any]
+    body: Any
+    sink: Callable[[Any], None]
+    progress: Callable[[str, int, int], None]
+
+
+_opened: dict[str, _Opened] = {}
+
+
+# -- what JavaScript calls
+
+
+def start() -> None:
+    """Make this Python ready to answer."""
+    shorten_turns(asyncio.get_event_loop())
+
+
+async def open_store(log: str, schema: str, quarantine: str, progress: Callable[[str, int, int], None]) -> str:
+    """Open a log, or find it open; what is known of it at once. `quarantine`: JSON of `{event id: views version}`, see `died`."""
+    return await _answer(_open(log, schema, codec.decode(quarantine), progress))
+
+
+def query(log: str, sql: str, parameters: str) -> str:
+    """The rows of a query. Synchronous: no turn of the event loop between question and answer."""
+    try:
+        return _store(log).query_json(sql, _parameters(parameters)).decode()
+    except Exception as error:  # noqa: BLE001
+        return _failure(error)
+
+
+def watch(log: str, key: int, sql: str, parameters: str, listener: Callable[[str], None]) -> str:
+    """Tell `listener` the rows as JSON, now and whenever they changed, until `unwatch`."""
+    try:
+        store = _store(log)
+        _opened[log].stops[key] = store.watch(sql, _parameters(parameters), lambda rows: listener(rows.decode()))
+    except Exception as error:  # noqa: BLE001
+        return _failure(error)
+    return "null"
+
+
+def unwatch(log: str, key: int) -> None:
+    """End a `watch`. One that is unknown, or over, is no error."""
+    if (opened := _opened.get(log)) is not None and (stop := opened.stops.pop(key, None)) is not None:
+        stop()
+
+
+async def call(
+    log: str, verb: str, args: str, body: Any, sink: Callable[[Any], None], progress: Callable[[str, int, int], None]
+) -> str:
+    """Answer one of `VERBS`."""
+    return await _answer(_call(log, verb, _Call(codec.decode(args), body, sink, progress)))
+
+
+async def append(log: str, events: Any, batch: str | None, durability: Any) -> str:
+    """Append events that came as UTF-8 bytes of JSON, one event a line."""
+    return await _answer(_store_of(log, lambda store: store.append_json(events.to_bytes(), batch=batch, durability=durability)))
+
+
+async def catch_up(log: str) -> None:
+    """Take in what another context has committed; the hint may come too late or in vain."""
+    opened = _opened.get(log)
+    if opened is None or opened.news or not opened.store.done():
+        return
+    opened.news = True  # hints that come before the catching up begins are one
+    try:
+        store = await opened.store
+        async with store.projection.exclusive:
+            opened.news = False
+            with opened.marking:
+                await store.projection.catch_up()
+    except PyStoreError:
+        pass  # the next append is told; until then queries show what was known
+    finally:
+        opened.news = False
+
+
+async def close(log: str) -> str:
+    """Close a log, if it is open."""
+    return await _answer(_close(log))
+
+
+async def forget(log: str) -> str:
+    """Remove a log for good, open or not, readable or not."""
+    return await _answer(_forget(log))
+
+
+# -- the verbs
+
+
+async def _stats(store: Store, _: _Call) -> Any:
+    return await store.stats()
+
+
+async def _versions(store: Store, _: _Call) -> Any:
+    return await store.versions()
+
+
+async def _flush(store: Store, _: _Call) -> None:
+    await store.flush()
+
+
+async def _rename(store: Store, call: _Call) -> None:
+    await store.rename(call.args["name"])
+
+
+async def _events(store: Store, call: _Call) -> Any:
+    return await store.events(**call.args)
+
+
+async def _save(store: Store, call: _Call) -> None:
+    async for chunk in store.save(gzip=call.args["gzip"], on_progress=call.progress):
+        call.sink(to_js(chunk))
+
+
+async def _inspect(store: Store, call: _Call) -> Any:
+    return await store.inspect(_chunks(call.body), on_progress=call.progress)
+
+
+async def _restore(store: Store, call: _Call) -> Any:
+    return await store.restore(_chunks(call.body), mode=call.args["mode"], salvage=call.args["salvage"], on_progress=call.progress)
+
+
+async def _import_file(store: Store, call: _Call) -> Any:
+    data = b"".join([chunk async for chunk in _chunks(call.body)])
+    return await store.import_file(data, call.args["name"], on_progress=call.progress)
+
+
+VERBS: dict[str, Callable[[Store, _Call], Awaitable[Any]]] = {
+    "stats": _stats,
+    "versions": _versions,
+    "flush": _flush,
+    "rename": _rename,
+    "events": _events,
+    "save": _save,
+    "inspect": _inspect,
+    "restore": _restore,
+    "import_file": _import_file,
+    # History: undo, redo, restore_to, at. Then backups and sync.
+}
+
+
+async def _call(log: str, verb: str, call: _Call) -> Any:
+    return await VERBS[verb](await _opened_store(log), call)
+
+
+# -- stores
+
+
+async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+    await _drop_if_lost(log)
+    opened = _opened.get(log)
+    if opened is None:
+        marking = _Marking(log)
+        loaded = load_schema(schema)
+        # An event stopped that version of the views; a later one may cope with it.
+        quarantined = sorted(event for event, views in quarantine.items() if views == loaded.views)
+        opening = asyncio.ensure_future(_open_anew(log, loaded, marking, quarantined, progress))
+        opened = _opened[log] = _Opened(schema, marking, quarantined, opening)
+    try:
+        store = await asyncio.shield(opened.store)
+    except BaseException:
+        if _opened.get(log) is opened and opened.store.done():
+            del _opened[log]
+        raise
+    if opened.schema != schema:
+        raise ValidationError(f"The log {log!r} is open as {opened.schema}. Close it before it is opened as {schema}.")
+    state = store.log.state
+    return {
+        "log": log, "name": state.name, "events": state.events, "replica": state.writer, "read_only": store.read_only,
+        "quarantined": opened.quarantined,
+    }
+
+
+async def _drop_if_lost(log: str) -> None:
+    """Close an open log whose database is gone (the browser cleared it, or someone did), so that it can be opened anew."""
+    opened = _opened.get(log)
+    if opened is None or not opened.store.done() or opened.store.cancelled() or opened.store.exception() is not None:
+        return
+    store = opened.store.result()
+    try:
+        await store.log.storage.meta()
+    except StorageError:
+        if _opened.get(log) is opened:
+            del _opened[log]
+        await store.close()
+
+
+async def _open_anew(
+    log: str, schema: Schema, marking: _Marking, quarantined: list[str], progress: Callable[[str, int, int], None]
+) -> Store:
+    with marking:
+        return await Store.open(
+            schema, log, platform=default_platform(), before_each=marking, quarantine=quarantined, on_progress=progress
+        )
+
+
+def views_version(schema: str) -> int:
+    """The version of a schema's views, to which what is known of events that stopped them belongs; 0 if there is no such schema."""
+    try:
+        return load_schema(schema).views
+    except PyStoreError:
+        return 0  # opening tells
+
+
+def load_schema(name: str) -> Schema:
+    """The schema that `module:attribute` names. Raises ValidationError."""
+    module, _, attribute = name.partition(":")
+    try:
+        schema = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValidationError(
+            f"There is no schema {name!r}: write module:attribute, and see that its wheel is part of the site."
+        ) from error
+    if not isinstance(schema, Schema):
+        raise ValidationError(f"{name!r} is not a Schema.")
+    return schema
+
+
+async def _close(log: str) -> None:
+    opened = _opened.pop(log, None)
+    if opened is not None:
+        await (await opened.store).close()
+
+
+async def _forget(log: str) -> None:
+    opened = _opened.pop(log, None)
+    if opened is not None:
+        await (await opened.store).forget()
+    else:
+        storage = await default_platform().open_log(log)
+        await storage.destroy()
+
+
+def _store(log: str) -> Store:
+    opened = _opened.get(log)
+    if opened is None or not opened.store.done():
+        raise ClosedError("The log is not open.")
+    return opened.store.result()
+
+
+async def _opened_store(log: str) -> Store:
+    opened = _opened.get(log)
+    if opened is None:
+        raise ClosedError("The log is not open.")
+    return await asyncio.shield(opened.store)
+
+
+async def _store_of(log: str, ask: Callable[[Store], Awaitable[Any]]) -> Any:
+    return await ask(await _opened_store(log))
+
+
+# -- crossing
+
+
+async def _answer(answer: Awaitable[Any]) -> str:
+    try:
+        return codec.encode(await answer).decode()
+    except Exception as error:  # noqa: BLE001
+        return _failure(error)
+
+
+def _failure(error: Exception) -> str:
+    if isinstance(error, PyStoreError):
+        told = {"code": error.code, "message": error.message, "details": error.details}
+    else:
+        told = {
+            "code": "InternalError", "message": f"Something is wrong in the program itself: {error!r}. What was saved is safe.",
+            "details": {"traceback": "".join(traceback.format_exception(error))},
+        }
+    try:
+        return "!" + codec.encode(told).decode()
+    except (TypeError, ValueError):
+        return "!" + codec.encode({**told, "details": {"repr": repr(told["details"])}}).decode()
+
+
+def _parameters(parameters: str) -> Any:
+    return () if parameters == "[]" else load(parameters.encode())
+
+
+async def _chunks(blob: Any) -> AsyncIterator[bytes]:
+    """The bytes of a Blob or File, which are never in memory all at once."""
+    for start in range(0, blob.size, FILE_CHUNK_BYTES):
+        try:
+            buffer = await blob.slice(start, start + FILE_CHUNK_BYTES).arrayBuffer()
+        except JsException as error:
+            raise FormatError("The file could not be read: it was changed or moved since you chose it. Choose it again.") from error
+        yield buffer.to_bytes()

@@ -1,0 +1,56 @@
+"""Only inside Pyodide, on the real IndexedDB of the browser."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+
+import pytest
+import suite  # type: ignore[import-not-found]
+from hypothesis import given, settings
+
+from pystore.browser.indexeddb import IndexedDbStorage
+from pystore.browser.platform import BrowserPlatform
+from tests.contract.contract import CONTRACT, Medium
+from tests.contract.model import HISTORIES, Step, agrees_with_the_model
+
+NUMBERS = count(1)
+
+
+class IndexedDbMedium:
+    def __init__(self) -> None:
+        self.platform = BrowserPlatform()
+        self.log = f"contract-{next(NUMBERS)}"
+
+    async def open(self) -> IndexedDbStorage:
+        return await self.platform.open_log(self.log)
+
+    async def damage_checkpoint(self, name: str) -> None:
+        await suite.damageCheckpoint(self.log, name)
+
+
+@asynccontextmanager
+async def fresh_medium() -> AsyncIterator[IndexedDbMedium]:
+    medium = IndexedDbMedium()
+    yield medium
+    await (await medium.open()).destroy()
+    assert medium.log not in await medium.platform.logs()
+
+
+@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
+async def test_indexeddb_keeps_the_contract(promise: Callable[[Medium], Awaitable[None]]) -> None:
+    async with fresh_medium() as medium:
+        await promise(medium)
+
+
+@settings(max_examples=settings().max_examples * 2)
+@given(HISTORIES)
+async def test_indexeddb_agrees_with_the_model(history: Sequence[tuple[int, Step]]) -> None:
+    async with fresh_medium() as medium:
+        await agrees_with_the_model(medium, history)
+
+
+async def test_logs_are_listed_until_destroyed() -> None:
+    async with fresh_medium() as one, fresh_medium() as other:
+        await (await one.open()).close()
+        await (await other.open()).close()
+        assert {one.log, other.log} <= set(await one.platform.logs())

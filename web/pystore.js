@@ -1,0 +1,351 @@
+// @ts-check
+/**
+ * The JavaScript client: a store that lives in a worker, as a page sees it. Types: `pystore.d.ts`.
+ *
+ * Questions that change nothing are asked again of the next worker when one dies. So is an append: it carries a batch id, by which
+ * it is stored once. Any other change then raises OutcomeUnknownError.
+ */
+
+import { Connection, Gone, canShare } from './connection.js';
+import { listLogs } from './worker/indexeddb.js';
+import { PyStoreError, read } from './worker/protocol.js';
+
+export { PyStoreError, listLogs };
+
+/** @typedef {import('./pystore.js').State} State */
+/** @typedef {import('./pystore.js').Progress} Progress */
+/** @typedef {import('./connection.js').Arrangement} Arrangement */
+/** @typedef {ReturnType<Connection['link']>} Link */
+/** @typedef {{ sql: string, parameters: string, listener: (rows: any[]) => void, failed: (error: Error) => void }} Watch */
+
+/** @type {Map<Arrangement, Connection>} */
+const connections = new Map();
+let lastCall = 0;
+let lastWatch = 0;
+
+/** @param {Arrangement | undefined} worker */
+function connectionFor(worker) {
+  const asked = worker ?? new URLSearchParams(location.search).get('worker');
+  const arrangement = asked === 'dedicated' || !canShare() ? 'dedicated' : 'shared';
+  let connection = connections.get(arrangement);
+  if (!connection) connections.set(arrangement, (connection = new Connection(arrangement)));
+  return connection;
+}
+
+/**
+ * Open a log, a new one if there is none of that name.
+ * @param {string} log
+ * @param {{ schema?: string, onProgress?: Progress, onState?: (state: State) => void, worker?: Arrangement, hangMs?: number }} [options]
+ */
+export async function openStore(log, { schema = '', onProgress, onState, worker, hangMs } = {}) {
+  if (typeof log !== 'string' || !/^[\w. -]{1,100}$/u.test(log)) {
+    throw new PyStoreError('ValidationError', 'The name of a log has 1 to 100 letters, digits, spaces or . _ -');
+  }
+  const connection = connectionFor(worker);
+  if (hangMs) connection.hangMs = hangMs;
+  connection.retry();
+  const store = new Store(connection, log, schema, onProgress);
+  if (onState) store.onState(onState);
+  try {
+    await store.connected();
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  return store;
+}
+
+/** Start the worker now, for a store that will be opened soon. @param {{ worker?: Arrangement }} [options] */
+export function prepare({ worker } = {}) {
+  connectionFor(worker).link();
+}
+
+/** Remove a log and everything made from it, for good. @param {string} log @param {{ worker?: Arrangement }} [options] */
+export async function forgetLog(log, { worker } = {}) {
+  const link = connectionFor(worker).link();
+  await link.answer(link.session.forget(log)).then(read, rethrown);
+}
+
+/** One log, open. */
+class Store {
+  /** @type {string} */ log;
+  /** What was known of the log when it was opened. @type {{ log: string, name: string, events: number, replica: string, read_only: string | null, quarantined: string[] }} */
+  info = { log: '', name: '', events: 0, replica: '', read_only: null, quarantined: [] };
+  #connection;
+  #schema;
+  #onProgress;
+  /** @type {{ link: Link, isOpen: boolean, opening: Promise<void> } | undefined} */ #current;
+  /** @type {Map<number, Watch>} */ #watches = new Map();
+  /** @type {Map<number, Progress>} */ #progress = new Map();
+  /** @type {Set<(state: State) => void>} */ #listeners = new Set();
+  /** @type {State} */ #state = { state: 'booting', message: 'Starting.' };
+  #saving = 0;
+  #closed = false;
+
+  /** @param {Connection} connection @param {string} log @param {string} schema @param {Progress | undefined} onProgress */
+  constructor(connection, log, schema, onProgress) {
+    this.#connection = connection;
+    this.log = log;
+    this.#schema = schema;
+    this.#onProgress = onProgress;
+    connection.notices.add(this.#noticed);
+    connection.losses.add(this.#lost);
+  }
+
+  // -- asking
+
+  /** The rows of a read-only query, as objects. @param {string} sql @param {any[] | Record<string, any>} [parameters] @returns {Promise<any[]>} */
+  query(sql, parameters = []) {
+    const encoded = JSON.stringify(parameters);
+    return this.#ask(({ session }) => session.query(this.log, sql, encoded));
+  }
+
+  /**
+   * Tell `listener` the rows of a query, now and whenever they changed, whoever changed them; until the returned function is called.
+   * @param {string} sql @param {any[] | Record<string, any>} parameters @param {(rows: any[]) => void} listener
+   * @param {(error: Error) => void} [failed] told if the query cannot be watched
+   */
+  watch(sql, parameters, listener, failed = (error) => console.error(error)) {
+    const watch = ++lastWatch;
+    this.#watches.set(watch, { sql, parameters: JSON.stringify(parameters), listener, failed });
+    // While the log is being opened it waits: opening begins all watches.
+    if (this.#current?.isOpen) this.#watchOn(this.#current.link, watch);
+    return () => {
+      if (this.#watches.delete(watch)) void this.#current?.link.session.unwatch(this.log, watch);
+    };
+  }
+
+  /** Events, newest first. @param {{ before?: string, after?: string, types?: string[], limit?: number }} [which] @returns {Promise<any[]>} */
+  events(which = {}) {
+    return this.#call('events', which);
+  }
+
+  /** @returns {Promise<any>} */
+  stats() {
+    return this.#call('stats');
+  }
+
+  /** @returns {Promise<any>} */
+  versions() {
+    return this.#call('versions');
+  }
+
+  // -- changing
+
+  /**
+   * Append events, all or none. Resolves once they are as durable as asked for.
+   * @param {{ type: string, data: object }[] | { type: string, data: object }} events
+   * @param {{ batch?: string, durability?: 'strict' | 'relaxed' }} [options] repeating a call with the same `batch` stores it once
+   * @returns {Promise<{ id: string, hlc: string }[]>}
+   */
+  async append(events, { batch = crypto.randomUUID(), durability = 'strict' } = {}) {
+    const encoded = encode(Array.isArray(events) ? events : [events]);
+    return this.#change(() => this.#ask(({ session }) => session.append(this.log, encoded, batch, durability)));
+  }
+
+  /** On return everything appended before, relaxed or not, is durable. @returns {Promise<null>} */
+  flush() {
+    return this.#call('flush');
+  }
+
+  /** Give the log the name that people read. @param {string} name @returns {Promise<null>} */
+  rename(name) {
+    return this.#change(() => this.#call('rename', { name }, { again: false }));
+  }
+
+  // -- files
+
+  /** The log as a backup file (JSONL). @param {{ gzip?: boolean, onProgress?: Progress }} [options] @returns {Promise<Blob>} */
+  async save({ gzip = false, onProgress } = {}) {
+    return this.#withProgress(onProgress, async (call) => {
+      const [answer, blob] = await this.#raw(({ session }) => session.save(this.log, JSON.stringify({ gzip }), call), true);
+      read(answer);
+      return /** @type {Blob} */ (blob).slice(0, undefined, gzip ? 'application/gzip' : 'application/jsonl');
+    });
+  }
+
+  /** What a backup file holds and what restoring it would do; changes nothing. @param {Blob} file @param {{ onProgress?: Progress }} [options] @returns {Promise<any>} */
+  inspect(file, { onProgress } = {}) {
+    return this.#call('inspect', {}, { body: file, onProgress });
+  }
+
+  /**
+   * Bring in a backup file: all of it is checked before anything is changed.
+   * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, onProgress?: Progress }} [options] @returns {Promise<any>}
+   */
+  restore(file, { mode = 'merge', salvage = false, onProgress } = {}) {
+    return this.#change(() => this.#call('restore', { mode, salvage }, { body: file, onProgress, again: false }));
+  }
+
+  /** Bring in a file of another program. @param {File | Blob} file @param {{ name?: string, onProgress?: Progress }} [options] @returns {Promise<any>} */
+  importFile(file, { name = file instanceof File ? file.name : '', onProgress } = {}) {
+    return this.#change(() => this.#call('import_file', { name }, { body: file, onProgress, again: false }));
+  }
+
+  // History goes here: undo, redo, restoreTo, at. Then `backups`, `sync`, `erase`.
+
+  // -- state and end
+
+  /** Tell `listener` the state, now and whenever it changed; until the returned function is called. @param {(state: State) => void} listener */
+  onState(listener) {
+    this.#listeners.add(listener);
+    listener(this.#state);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Remove the log and everything made from it, for good, and close. */
+  async forget() {
+    await this.#raw(({ session }) => session.forget(this.log), true).then(read);
+    this.close();
+  }
+
+  /** Let go. Repeated calls do nothing. */
+  close() {
+    if (this.#closed) return;
+    for (const watch of this.#watches.keys()) void this.#current?.link.session.unwatch(this.log, watch);
+    this.#watches.clear();
+    if (this.#current && !this.#current.link.gone) void this.#current.link.session.close(this.log);
+    this.#closed = true;
+    this.#connection.notices.delete(this.#noticed);
+    this.#connection.losses.delete(this.#lost);
+  }
+
+  // -- the worker
+
+  /** The worker of now, with the log open in it. @returns {Promise<Link>} */
+  async connected() {
+    while (true) {
+      if (this.#closed) throw new PyStoreError('ClosedError', 'The store is closed. Open it again.');
+      const link = this.#connection.link();
+      if (this.#current?.link !== link) this.#current = { link, isOpen: false, opening: this.#open(link) };
+      const current = this.#current;
+      try {
+        await current.opening;
+        return link;
+      } catch (error) {
+        if (error instanceof Gone) continue;
+        if (this.#current === current) this.#current = undefined; // the next question tries again
+        this.#show('error', /** @type {Error} */ (error).message);
+        throw error;
+      }
+    }
+  }
+
+  /** @param {Link} link */
+  async #open(link) {
+    this.info = await this.#withProgress(this.#onProgress, (call) => link.answer(link.session.open(this.log, this.#schema, call)).then(read, rethrown));
+    if (this.#current?.link !== link) throw new Gone();
+    this.#current.isOpen = true;
+    for (const watch of this.#watches.keys()) this.#watchOn(link, watch);
+    this.#show(this.info.read_only ? 'read-only' : 'ready', this.info.read_only ?? 'Ready.');
+  }
+
+  /** @param {Link} link @param {number} watch */
+  #watchOn(link, watch) {
+    const { sql, parameters, failed } = /** @type {Watch} */ (this.#watches.get(watch));
+    link.answer(link.session.watch(this.log, watch, sql, parameters)).then(read, rethrown).catch((error) => {
+      if (!(error instanceof Gone)) failed(error);
+    });
+  }
+
+  /** @param {(link: Link) => PromiseLike<T>} question @param {boolean} again whether it may be asked twice @returns {Promise<T>} @template T */
+  async #raw(question, again) {
+    for (let attempt = 1; ; attempt++) {
+      const link = await this.connected();
+      try {
+        return await link.answer(question(link));
+      } catch (error) {
+        if (!(error instanceof Gone)) return rethrown(error);
+        if (again && attempt === 1) continue;
+        throw new PyStoreError('OutcomeUnknownError', 'The program stopped in the middle of this: it may or may not have been done. What was saved before is safe.');
+      }
+    }
+  }
+
+  /** @param {(link: Link) => PromiseLike<string>} question @param {boolean} [again] @returns {Promise<any>} */
+  async #ask(question, again = true) {
+    return read(await this.#raw(question, again));
+  }
+
+  /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, again?: boolean }} [options] */
+  #call(verb, args = {}, { body, onProgress, again } = {}) {
+    return this.#withProgress(onProgress, (call) => this.#ask(({ session }) => session.call(this.log, verb, JSON.stringify(args), body ?? null, call), again));
+  }
+
+  /** @param {Progress | undefined} onProgress @param {(call: number) => Promise<T>} work @returns {Promise<T>} @template T */
+  async #withProgress(onProgress, work) {
+    const call = ++lastCall;
+    if (onProgress) this.#progress.set(call, onProgress);
+    try {
+      return await work(call);
+    } finally {
+      this.#progress.delete(call);
+    }
+  }
+
+  /** @param {() => Promise<T>} work @returns {Promise<T>} @template T */
+  async #change(work) {
+    this.#saving++;
+    this.#show('saving', 'Saving.');
+    try {
+      const answer = await work();
+      if (--this.#saving === 0) this.#show('saved', 'Saved.');
+      return answer;
+    } catch (error) {
+      this.#saving--;
+      const { code, message } = /** @type {PyStoreError} */ (error);
+      if (code === 'ReadOnlyError') this.#show('read-only', message);
+      else if (NOT_SAVED.has(code)) this.#show('error', message);
+      else if (this.#saving === 0) this.#show('saved', 'Saved.');
+      throw error;
+    }
+  }
+
+  /** @param {State['state']} state @param {string} message */
+  #show(state, message) {
+    if (this.#state.state === state && this.#state.message === message) return;
+    this.#state = { state, message };
+    for (const listener of this.#listeners) listener(this.#state);
+  }
+
+  #noticed = (/** @type {import('./connection.js').Notice} */ notice) => {
+    if (notice.kind === 'rows') this.#watches.get(notice.watch)?.listener(JSON.parse(notice.rows));
+    else if (notice.kind === 'progress') this.#progress.get(notice.call)?.(notice.stage, notice.done, notice.total);
+    else if (notice.kind === 'boot' && this.#state.state === 'booting') this.#show('booting', notice.message);
+  };
+
+  #lost = (/** @type {string} */ message, /** @type {boolean} */ final) => {
+    this.#show(final ? 'error' : 'restarting', message);
+    // Not only whoever asks next: live queries go on by themselves.
+    if (!final) this.connected().catch(() => {});
+  };
+}
+
+/** Codes of errors that mean that something a person did may not have been kept. */
+const NOT_SAVED = new Set(['QuotaError', 'OutcomeUnknownError', 'UnavailableError', 'StorageError', 'ClosedError', 'ConflictError', 'CorruptError', 'InternalError']);
+
+const encoder = new TextEncoder();
+
+/** Events as bytes, one a line. Throws PyStoreError for what JSON would lose. @param {object[]} events */
+function encode(events) {
+  let json;
+  try {
+    json = events.map((event) => JSON.stringify(event) ?? 'null').join('\n');
+  } catch (error) {
+    throw new PyStoreError('ValidationError', `This cannot be taken: it is not JSON (${/** @type {Error} */ (error).message}).`);
+  }
+  if (json.includes('null')) refuseNotFinite(events);
+  return encoder.encode(json);
+}
+
+/** JSON makes `null` of NaN and the infinities, silently. @param {any} value */
+function refuseNotFinite(value) {
+  if (typeof value === 'number' && !Number.isFinite(value)) throw new PyStoreError('ValidationError', `This cannot be taken: ${value} is not a JSON number.`);
+  if (typeof value === 'object' && value !== null) for (const member of Object.values(value)) refuseNotFinite(member);
+}
+
+/** @param {unknown} error @returns {never} */
+function rethrown(error) {
+  if (error instanceof Gone || error instanceof PyStoreError) throw error;
+  throw new PyStoreError('InternalError', `Something is wrong in the program itself: ${error}. What was saved is safe.`);
+}

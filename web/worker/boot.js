@@ -1,0 +1,158 @@
+// @ts-check
+/**
+ * Starts Python: from a snapshot of a Python that has imported everything, made when the site was built, else plainly.
+ *
+ * A first visit takes the snapshot only over a quick connection: it is some megabytes that a plain start does not need.
+ * A worker whose address says `?boot=plain` or `?boot=snapshot` starts in that way.
+ */
+
+import * as assets from './assets.js';
+import { addArchive, extensionPath, Linker } from './python.js';
+
+/** @typedef {'snapshot' | 'plain'} How */
+/** @typedef {{ pyodide: any, how: How, reason: string, timings: Record<string, number> }} Booted `reason`: why plainly, if so */
+
+const BOOT_TIMEOUT_MS = 60_000;
+const MAY_BE_FORBIDDEN = "the site may be served with a Content-Security-Policy that does not allow 'wasm-unsafe-eval'.";
+/** The snapshot saves two seconds and more of work, and is 9 MB that a plain start does not need: worth it from 32 Mbit/s. */
+const QUICK_BYTES_PER_MS = 4000;
+const HOME = '/home/pyodide';
+
+/**
+ * Boot Python, ready to import the application's module. Rejects, with a message that ends the sentence "Python did not start:",
+ * also when it has not started in a minute: in some browsers nothing else tells that WebAssembly may not run.
+ *
+ * @param {{ onProgress?: (message: string) => void, how?: How }} [options]
+ * @returns {Promise<Booted>}
+ */
+export async function boot({ onProgress = () => {}, how } = {}) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it took more than a minute. Reload the page; if that does not help: ${MAY_BE_FORBIDDEN}`)), BOOT_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([start(onProgress, how ?? wanted()), late]);
+  } catch (error) {
+    throw error instanceof WebAssembly.CompileError ? new Error(`the browser refused it: ${MAY_BE_FORBIDDEN}`, { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What the worker's address asks for. @returns {How | undefined} */
+function wanted() {
+  const said = new URLSearchParams(location.search).get('boot');
+  return said === 'plain' || said === 'snapshot' ? said : undefined;
+}
+
+/** @param {(message: string) => void} onProgress @param {How | undefined} how @returns {Promise<Booted>} */
+async function start(onProgress, how) {
+  onProgress('Loading Python');
+  const parts = new Parts();
+  let reason = how ? (how === 'plain' ? 'asked for' : '') : await parts.reasonAgainstSnapshot();
+  if (!reason) {
+    try {
+      return { pyodide: await parts.fromSnapshot(), how: 'snapshot', reason: '', timings: parts.timings };
+    } catch (error) {
+      reason = `the snapshot cannot be used: ${/** @type {Error} */ (error).message ?? error}`.slice(0, 300);
+    }
+  }
+  console.warn(`pystore starts without its snapshot, which takes longer: ${reason}`);
+  return { pyodide: await parts.plainly(onProgress), how: 'plain', reason, timings: parts.timings };
+}
+
+/** What Python is made of, all on its way from the first moment. */
+class Parts {
+  /** Milliseconds from the beginning to the end of each phase. @type {Record<string, number>} */ timings = {};
+  #started = performance.now();
+  #wasm = WebAssembly.compileStreaming(fetched(assets.wasm));
+  #loader = assets.loader();
+  #glue = assets.glue();
+  #sitePackages = fetched(assets.sitePackages);
+  #extensions = Promise.all(assets.extensions.map(async ({ url, ...named }) => ({ ...named, wasm: await WebAssembly.compileStreaming(fetched(url)) })));
+
+  constructor() {
+    for (const each of [this.#wasm, this.#loader, this.#glue, this.#sitePackages, this.#extensions]) each.catch(() => {}); // reported where awaited
+  }
+
+  /** @param {string} phase */
+  #note(phase) {
+    this.timings[phase] = Math.round((performance.now() - this.#started) * 10) / 10;
+  }
+
+  /** Why a plain start is quicker today, or ''. */
+  async reasonAgainstSnapshot() {
+    if (await kept(assets.snapshot.url)) return '';
+    await this.#extensions;
+    const bytes = performance.getEntriesByType('resource').reduce((sum, entry) => sum + /** @type {PerformanceResourceTiming} */ (entry).encodedBodySize, 0);
+    return bytes / (performance.now() - this.#started) < QUICK_BYTES_PER_MS ? 'it is not here yet, and the connection is slow' : '';
+  }
+
+  /** A Python as it was when the snapshot was made. */
+  async fromSnapshot() {
+    const { url, layout } = assets.snapshot;
+    const packed = unpacked(url);
+    packed.catch(() => {});
+    const pyodide = await this.#load({ layout, packed });
+    pyodide.pyimport('site_boot').renew(pyodide.toPy(environment()));
+    await this.#addApplication(pyodide);
+    this.#note('ready');
+    return pyodide;
+  }
+
+  /** A Python that imports everything itself. @param {(message: string) => void} onProgress */
+  async plainly(onProgress) {
+    const pyodide = await this.#load();
+    onProgress('Starting Python');
+    const boot = pyodide.pyimport('site_boot');
+    boot.find_extensions(pyodide.toPy(Object.fromEntries(assets.extensions.map(({ module, file }) => [module, extensionPath(file)]))));
+    await this.#addApplication(pyodide);
+    this.#note('ready');
+    return pyodide;
+  }
+
+  /** @param {{ layout: import('./python.js').Layout, packed: Promise<Uint8Array> }} [snapshot] */
+  async #load(snapshot) {
+    const [wasm, { loadPyodide }, { default: factory }, extensions] = await Promise.all([this.#wasm, this.#loader, this.#glue, this.#extensions]);
+    this.#note('loaded');
+    const pyodide = await new Linker(wasm, extensions, snapshot).load(loadPyodide, factory, {
+      indexURL: new URL('.', assets.wasm).href,
+      stdLibURL: assets.standardLibrary,
+      lockFileContents: assets.lockFile,
+      env: environment(),
+    });
+    const archive = addArchive(pyodide.FS, new Uint8Array(await (await this.#sitePackages).arrayBuffer()));
+    if (!snapshot) pyodide.runPython(`import sys; sys.path.append('${archive}')`);
+    this.#note('python');
+    return pyodide;
+  }
+
+  /** What the application brings besides the site's own packages. @param {any} pyodide */
+  async #addApplication(pyodide) {
+    if (assets.wheels.length) await pyodide.pyimport('micropip').install.callKwargs(pyodide.toPy(assets.wheels), { deps: false });
+  }
+}
+
+/** @param {string} url */
+async function fetched(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return response;
+}
+
+/** What the service worker keeps of the site. @param {string} url @returns {Promise<Response | undefined>} */
+async function kept(url) {
+  return globalThis.caches?.match(url, { ignoreVary: true });
+}
+
+/** The snapshot: as it came, gzipped, or as the service worker keeps it. @param {string} url @returns {Promise<Uint8Array>} */
+async function unpacked(url) {
+  const ready = await kept(url);
+  const response = ready ?? new Response((await fetched(url)).body?.pipeThrough(new DecompressionStream('gzip')));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** The environment of this Python. */
+function environment() {
+  return { HOME, LANG: `${(navigator.languages[0] ?? 'en').replace('-', '_')}.UTF-8` };
+}
