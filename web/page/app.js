@@ -1,0 +1,444 @@
+// @ts-check
+/**
+ * What the page knows and can do, in one place: which assistant is open, its store, how the store is, the work going on, what
+ * needs a decision. Components read it with `useApp()` (`hooks.js`) and call its methods.
+ */
+import { forgetLog, listLogs, openStore, prepare } from '../pystore.js';
+import { Outbox } from './outbox.js';
+import { currentLog, forgetSeen, keepLastSeen, lastSeen, recall, remember, setCurrentLog } from './last_seen.js';
+import { link, readRoute } from './route.js';
+import { count, problem } from './words.js';
+
+/** @typedef {import('../pystore.js').Store} Store */
+/** @typedef {import('../pystore.js').State} State */
+/** @typedef {import('./types.js').LogRow} LogRow */
+/** @typedef {import('./last_seen.js').LastSeen} LastSeen */
+
+/**
+ * @typedef {object} Work something that takes long
+ * @property {number} id
+ * @property {string} title
+ * @property {string} stage
+ * @property {number} done
+ * @property {number} total 0: not known
+ *
+ * @typedef {object} Notice something that needs a decision, or to be read
+ * @property {number} id
+ * @property {'error' | 'news'} kind
+ * @property {string} what
+ * @property {string} text
+ * @property {{ label: string, act: () => unknown }[]} actions
+ */
+
+const SCHEMA = 'pystore.assistant:schema';
+const LOGS = 'pystore/logs';
+
+export class App {
+  constructor() {
+    this.route = readRoute();
+    /** @type {LogRow[]} all assistants; at first as they were known last */
+    this.logs = recall(LOGS) ?? [];
+    /** whether `logs` is what is there now */
+    this.logsKnown = false;
+    /** @type {string | null} the open assistant */
+    this.log = this.route.log ?? currentLog();
+    /** @type {Store | null} its store, once Python is there */
+    this.store = null;
+    /** @type {LastSeen | null} what was shown of it last */
+    this.seen = lastSeen(this.log);
+    /** @type {State} */
+    this.status = { state: 'booting', message: '' };
+    /** @type {{ stage: string, done: number, total: number } | null} how far opening is, if it takes long */
+    this.opening = null;
+    /** @type {Work[]} */
+    this.works = [];
+    /** @type {Notice[]} */
+    this.notices = [];
+    /** @type {(() => unknown) | null} renders the open dialog */
+    this.dialog = null;
+    /** @type {import('./types.js').Stats | null} */
+    this.stats = null;
+    /** @type {boolean | null} whether the browser promised to keep the data; null: it does not say */
+    this.persisted = null;
+    /** whether a new version of the page waits to be taken */
+    this.update = false;
+    this.outbox = new Outbox(this);
+
+    this._ids = 0;
+    /** @type {Set<() => void>} */
+    this._listeners = new Set();
+    this._opening = 0;
+    /** @type {string | null} the assistant that was open before this one */
+    this._before = null;
+    this._statsDue = 0;
+    /** whether the open assistant holds anything */
+    this.hasData = this.seen !== null && this.seen.total > 0;
+  }
+
+  // -- telling components
+
+  /** @param {() => void} listener */
+  listen(listener) {
+    this._listeners.add(listener);
+    return () => void this._listeners.delete(listener);
+  }
+
+  changed() {
+    for (const listener of this._listeners) listener();
+  }
+
+  // -- where we are
+
+  /** The name people gave the open assistant. */
+  get name() {
+    return this.logs.find(({ log }) => log === this.log)?.name ?? this.seen?.name ?? '';
+  }
+
+  /**
+   * Go to a room of the open assistant.
+   * @param {string} room
+   * @param {string | null} [id]
+   * @param {string | null} [message]
+   */
+  go(room, id = null, message = null) {
+    if (this.log !== null) location.hash = link(this.log, room, id, message);
+  }
+
+  /** Take over what the address says. */
+  async follow() {
+    this.route = readRoute();
+    const { log } = this.route;
+    if (log !== null && log !== this.log) {
+      if (this.logs.some((one) => one.log === log)) await this.open(log);
+      else if (this.log !== null) {
+        // An address of an assistant that is not here, or no longer: nothing is made of it.
+        history.replaceState(null, '', link(this.log, 'conversations'));
+        this.route = readRoute();
+      }
+    }
+    this.changed();
+  }
+
+  // -- assistants
+
+  /** Begin: open what was open, and learn which assistants there are. */
+  async start() {
+    window.addEventListener('hashchange', () => void this.follow());
+    if (this.log !== null && this.logs.some(({ log }) => log === this.log)) void this.open(this.log);
+    else this.log = null;
+    await this.readLogs();
+    if (this.log === null) {
+      const wanted = this.route.log ?? currentLog();
+      const log = this.logs.find((one) => one.log === wanted)?.log ?? this.logs[0]?.log;
+      if (log !== undefined) await this.open(log);
+      else prepare();
+    }
+    void this.readPersisted();
+  }
+
+  async readLogs() {
+    try {
+      this.logs = await listLogs();
+      this.logsKnown = true;
+      remember(LOGS, this.logs);
+    } catch (error) {
+      this.fail(error);
+    }
+    this.changed();
+  }
+
+  /**
+   * Open an assistant's store; show what was seen of it last until then.
+   * @param {string} log
+   */
+  async open(log) {
+    const turn = ++this._opening;
+    const before = this.store;
+    this.store = null;
+    if (log !== this.log) this._before = this.log;
+    this.log = log;
+    this.seen = lastSeen(log);
+    this.stats = null;
+    this.status = { state: 'booting', message: '' };
+    if (this.route.log !== log) {
+      history.replaceState(null, '', link(log, this.route.log === null ? this.route.room : 'conversations', this.route.log === null ? this.route.id : null));
+      this.route = readRoute();
+    }
+    setCurrentLog(log);
+    this.changed();
+    before?.close();
+    try {
+      const store = await openStore(log, {
+        schema: SCHEMA,
+        onState: (state) => turn === this._opening && this.setStatus(state),
+        onProgress: (stage, done, total) => turn === this._opening && this.showOpening({ stage, done, total }),
+      });
+      if (turn !== this._opening) {
+        store.close();
+        return null;
+      }
+      this.store = store;
+      const [row] = await store.query('SELECT EXISTS (SELECT 1 FROM conversation) AS any');
+      performance.mark('answered');
+      this.hasData = Boolean(row?.any);
+      this._tellLoss(store.info.events);
+      this.changed();
+      void this.outbox.send();
+      this.readStats();
+      return store;
+    } catch (error) {
+      if (turn === this._opening) {
+        this.setStatus({ state: 'error', message: problem(error).what });
+        this.fail(error, [{ label: 'Try again', act: () => this.open(log) }]);
+      }
+      return null;
+    }
+  }
+
+  /** Tell if what was here at the last visit is gone. @param {number} events */
+  _tellLoss(events) {
+    const before = this.seen?.events ?? 0;
+    if (events > 0 || before === 0) return;
+    this.notice(
+      'error', 'What was kept here is gone: this browser has cleared it, or someone did.',
+      `At your last visit there were ${count(before, 'change')} of ${this.name}. If you have a saved file, restore it.`,
+      [{ label: 'Go to Data', act: () => this.go('data') }],
+    );
+  }
+
+  /** Make an assistant and open it. @param {string} name */
+  async create(name, log = newLogName(name)) {
+    this.logs = [...this.logs, { log, name, events: 0 }];
+    const store = await this.open(log);
+    if (store === null) return null;
+    try {
+      await store.rename(name);
+      await this.readLogs();
+      location.hash = link(log, 'conversations');
+    } catch (error) {
+      this.fail(error);
+    }
+    return store;
+  }
+
+  /** @param {string} name */
+  async rename(name) {
+    await this.attempt(async (store) => {
+      await store.rename(name);
+      await this.readLogs();
+    });
+  }
+
+  /** Remove the open assistant with everything in it. */
+  async forget() {
+    const { log } = this;
+    if (log === null) return;
+    this._opening++;
+    const store = this.store;
+    this.store = null;
+    try {
+      if (store) await store.forget();
+      else await forgetLog(log);
+      forgetSeen(log);
+      this.log = null;
+      this.seen = null;
+      await this.readLogs();
+      const next = this.logs.find((one) => one.log === this._before) ?? this.logs.find((one) => one.log !== log);
+      if (next) location.hash = link(next.log, 'conversations');
+      else {
+        history.replaceState(null, '', location.pathname + location.search);
+        this.route = readRoute();
+        this.status = { state: 'booting', message: '' };
+      }
+    } catch (error) {
+      this.fail(error, [{ label: 'Try again', act: () => this.open(log) }]);
+    }
+    this.changed();
+  }
+
+  /** Remove the open assistant again if nothing was ever written to it: it was only made to look at a file. */
+  async leaveEmpty() {
+    const { log, store } = this;
+    if (store === null || this.logs.some((one) => one.log === log && one.events > 0)) return;
+    const { events } = await store.stats();
+    if (events === 0) await this.forget();
+  }
+
+  // -- how it is
+
+  /** @param {State} status */
+  setStatus(status) {
+    const before = this.status.state;
+    this.status = status;
+    if (status.state !== 'booting') this.opening = null;
+    // Whoever asked for something tells that it failed. If nobody did, it is told here.
+    if (status.state === 'error' && before !== 'error') setTimeout(() => this._tellStopped(status));
+    if (before === 'saving' && status.state !== 'saving') this.readStats();
+    if (before === 'restarting' && status.state !== 'restarting') void this.outbox.send();
+    this.changed();
+  }
+
+  /** @param {State} status */
+  _tellStopped(status) {
+    const { log } = this;
+    if (this.status !== status || log === null || this.store === null || this.notices.some(({ kind }) => kind === 'error')) return;
+    this.notice('error', 'Nothing can be saved just now. Everything saved before is safe.', status.message, [
+      { label: 'Try again', act: () => this.open(log) },
+    ]);
+  }
+
+  /** How far opening is. @param {App['opening']} opening */
+  showOpening(opening) {
+    if (this.status.state !== 'booting' && this.status.state !== 'restarting') return;
+    this.opening = opening;
+    this.changed();
+  }
+
+  /** Ask again how much there is, soon, and once for many changes. */
+  readStats() {
+    if (this._statsDue) return;
+    this._statsDue = window.setTimeout(async () => {
+      this._statsDue = 0;
+      const { store } = this;
+      if (store === null) return;
+      try {
+        const stats = await store.stats();
+        if (this.store === store) {
+          this.stats = stats;
+          if (this.seen) this.keepSeen(this.seen);
+        }
+      } catch {
+        // The state line tells if the store is gone; the figures stay as they were.
+      }
+      this.changed();
+    }, 300);
+  }
+
+  async readPersisted() {
+    this.persisted = (await navigator.storage?.persisted?.()) ?? null;
+    this.changed();
+  }
+
+  /** Ask the browser to promise that it keeps the data. */
+  async persist() {
+    if (navigator.storage?.persist === undefined) return;
+    this.persisted = await navigator.storage.persist();
+    this.changed();
+  }
+
+  /** Called after the first data of one's own: now the promise is worth asking for. */
+  async hasDataNow() {
+    this.hasData = true;
+    if (this.persisted === false && recall('pystore/asked-to-persist') === null) {
+      remember('pystore/asked-to-persist', true);
+      await this.persist();
+    }
+  }
+
+  /** Keep what is shown now, for the next first paint. @param {Pick<LastSeen, 'total' | 'conversations' | 'open'>} shown */
+  keepSeen(shown) {
+    if (this.log === null || this.store === null) return;
+    this.seen = { ...shown, name: this.name, events: this.stats?.events ?? 0 };
+    keepLastSeen(this.log, this.seen);
+  }
+
+  // -- doing things
+
+  /** The open assistant's store, waited for while it is being opened. @returns {Promise<Store>} */
+  ready() {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        if (this.store !== null) resolve(this.store);
+        else if (this.log === null || this.status.state === 'error') reject(new Error(this.status.message || 'Choose an assistant first.'));
+        else return;
+        stop();
+      };
+      const stop = this.listen(look);
+      look();
+    });
+  }
+
+  /**
+   * Do something with the store; tell if it fails.
+   * @template Result
+   * @param {(store: Store) => Promise<Result>} act
+   * @returns {Promise<Result | null>}
+   */
+  async attempt(act) {
+    try {
+      return await act(await this.ready());
+    } catch (error) {
+      this.fail(error);
+      return null;
+    }
+  }
+
+  /**
+   * Do something long, showing how far it is.
+   * @template Result
+   * @param {string} title
+   * @param {(onProgress: (stage: string, done: number, total: number) => void) => Promise<Result>} act
+   * @returns {Promise<Result>}
+   */
+  async work(title, act) {
+    /** @type {Work} */
+    let work = { id: ++this._ids, title, stage: '', done: 0, total: 0 };
+    const put = (/** @type {Work | null} */ next) => {
+      this.works = [...this.works.filter(({ id }) => id !== work.id), ...(next ? [next] : [])];
+      if (next) work = next;
+      this.changed();
+    };
+    put(work);
+    try {
+      return await act((stage, done, total) => put({ ...work, stage, done, total }));
+    } finally {
+      put(null);
+    }
+  }
+
+  /**
+   * Tell what went wrong, until it is read.
+   * @param {unknown} error
+   * @param {Notice['actions']} [actions]
+   */
+  fail(error, actions = []) {
+    const { what, text } = problem(error);
+    this.notice('error', what, text, actions);
+  }
+
+  /**
+   * @param {Notice['kind']} kind
+   * @param {string} what
+   * @param {string} text
+   * @param {Notice['actions']} [actions]
+   */
+  notice(kind, what, text, actions = []) {
+    this.notices = [
+      ...this.notices.filter((one) => one.what !== what || one.text !== text),
+      { id: ++this._ids, kind, what, text, actions },
+    ];
+    this.changed();
+  }
+
+  /** @param {number} id */
+  dismiss(id) {
+    this.notices = this.notices.filter((notice) => notice.id !== id);
+    this.changed();
+  }
+
+  /** @param {(() => unknown) | null} dialog */
+  show(dialog) {
+    this.dialog = dialog;
+    this.changed();
+  }
+}
+
+/**
+ * A name for a new log: readable, and never one that was forgotten before.
+ * @param {string} name
+ */
+export function newLogName(name) {
+  const readable = name.normalize('NFKD').toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-+|-+$/g, '').slice(0, 30);
+  const random = Array.from(crypto.getRandomValues(new Uint8Array(5)), (byte) => (byte % 32).toString(32)).join('');
+  return `${readable || 'assistant'}-${random}`;
+}

@@ -1,0 +1,220 @@
+// @ts-check
+/** The Data room: how safe it is, what it takes, and everything one can do with all of it at once. */
+import { html } from 'htm/preact';
+import { useEffect, useState } from 'preact/hooks';
+import { useApp } from './hooks.js';
+import { TypedNameDialog, PromptDialog } from './dialogs.js';
+import { chooseFiles, lastFile, saveFile } from './files.js';
+import { Icon } from './icons.js';
+import { ago, count, grouped, moment, precisely, size } from './words.js';
+
+/** @typedef {import('./app.js').App} App */
+/** @typedef {import('./types.js').TimelineEvent} TimelineEvent */
+
+/** Below how safe it is. Backups by layer, the mirror and verifying take their places after the files. */
+const SECTIONS = [Files, Space, Recorded, Assistant, Versions];
+
+export function Data() {
+  const app = useApp();
+  useEffect(() => {
+    app.readStats();
+    void app.readPersisted();
+  }, [app.store]);
+  return html`
+    <div class="data" tabIndex="0" role="region" aria-label="Data">
+      <h1>Data</h1>
+      <${Safety} />
+      <div class="cards">${SECTIONS.map((Section) => html`<${Section} />`)}</div>
+    </div>
+  `;
+}
+
+/**
+ * How safe the data are, as one sentence and one colour.
+ * @param {App} app
+ * @returns {{ level: 'good' | 'fair' | 'poor', sentence: string, advice: string }}
+ */
+function safety(app) {
+  const file = lastFile(app);
+  const events = app.stats?.events ?? app.seen?.events ?? 0;
+  const since = file ? Math.max(0, events - file.events) : events;
+  const days = file ? (Date.now() - new Date(file.at).getTime()) / 86_400_000 : Infinity;
+  if (app.status.state === 'error') {
+    return { level: 'poor', sentence: 'What you write now cannot be saved.', advice: app.status.message };
+  }
+  if (events === 0) return { level: 'fair', sentence: 'There is nothing to lose yet.', advice: 'Once there is, this tells how safe it is.' };
+  if (file && (since === 0 || days < 7)) {
+    const rest = since === 0 ? 'It holds everything.' : `${count(since, 'change')} came after it.`;
+    return {
+      level: 'good', sentence: `Kept in this browser, and in a file you saved ${ago(file.at)}.`,
+      advice: `${rest} Keep the file where you would find it if this device were lost.`,
+    };
+  }
+  const copy = file ? `The file you saved ${ago(file.at)} misses ${count(since, 'change')}.` : 'There is no copy outside this browser.';
+  return app.persisted
+    ? { level: 'fair', sentence: 'Kept in this browser, which promised not to clear it by itself.', advice: `${copy} Save a file to be safe if this device is lost.` }
+    : { level: 'fair', sentence: 'Kept in this browser only, which may clear it when space runs short.', advice: `${copy} Save a file.` };
+}
+
+function Safety() {
+  const app = useApp();
+  const { level, sentence, advice } = safety(app);
+  return html`
+    <section class="card safety" data-level=${level} aria-labelledby="safety">
+      <h2 id="safety">How safe is it</h2>
+      <p class="sentence"><span class="light" aria-hidden="true"></span>${sentence}</p>
+      <p>${advice}</p>
+      ${app.persisted === false && app.hasData && html`
+        <p><button type="button" class="button" onClick=${() => app.persist().then(() => {
+          if (!app.persisted) app.notice('news', 'The browser did not promise it.', 'It decides by how you use this page: installing it, or a bookmark, can help. A saved file is safe in any case.');
+        })}>Ask the browser to keep it</button></p>
+      `}
+    </section>
+  `;
+}
+
+function Files() {
+  const app = useApp();
+  const isReady = app.store !== null;
+  return html`
+    <section class="card" aria-labelledby="files">
+      <h2 id="files">Take it away, bring it in</h2>
+      <div class="deeds">
+        <button type="button" class="button primary" disabled=${!isReady} onClick=${() => saveFile(app, false)}><${Icon} name="down" />Save as a file</button>
+        <button type="button" class="button" disabled=${!isReady} onClick=${() => saveFile(app, true)}><${Icon} name="down" />Save as a small file</button>
+        <button type="button" class="button" onClick=${() => chooseFiles(app)}><${Icon} name="up" />Restore or bring in</button>
+      </div>
+      <p class="small">A saved file holds everything of this assistant, as text that any program can read; the small one is compressed. You can drop files anywhere on
+        this page: a saved one, or an export of ChatGPT or Claude. You see what is in a saved file before anything changes.</p>
+    </section>
+  `;
+}
+
+/** @type {Record<string, string>} */
+const KINDS = { log: 'What you wrote and brought in', checkpoints: 'For opening quickly', vault: 'Backups', attachments: 'Attachments' };
+
+function Space() {
+  const app = useApp();
+  const bytes = Object.entries(app.stats?.bytes ?? {}).filter(([, n]) => n > 0);
+  const whole = bytes.reduce((sum, [, n]) => sum + n, 0);
+  const [usage, setUsage] = useState(/** @type {number | null} */ (null));
+  useEffect(() => {
+    void navigator.storage?.estimate?.().then((estimate) => setUsage(estimate.usage ?? null));
+  }, [app.stats]);
+  return html`
+    <section class="card" aria-labelledby="space">
+      <h2 id="space">Space used</h2>
+      ${app.stats === null ? html`<p class="small">Known as soon as your data is open.</p>` : html`
+        <div class="bar" aria-hidden="true">
+          ${bytes.map(([kind, n], i) => html`<span class=${`kind-${i}`} style=${{ flexGrow: String(n) }}></span>`)}
+        </div>
+        <dl class="figures">
+          ${bytes.map(([kind, n], i) => html`<div><dt><span class=${`key kind-${i}`} aria-hidden="true"></span>${KINDS[kind] ?? kind}</dt><dd>${size(n)}</dd></div>`)}
+          <div><dt>This assistant</dt><dd>${size(whole)}</dd></div>
+          ${usage !== null && usage > whole && html`<div><dt>This page in all, with the program</dt><dd>${size(usage)}</dd></div>`}
+        </dl>
+      `}
+    </section>
+  `;
+}
+
+/** @type {Record<string, string>} what happened, in words */
+const HAPPENED = {
+  'conversation.started': 'Conversation started',
+  'conversation.retitled': 'Conversation renamed',
+  'conversation.archived': 'Conversation archived or taken out',
+  'message.posted': 'Message',
+  $named: 'Assistant named',
+  $imported: 'File brought in',
+};
+
+function Recorded() {
+  const app = useApp();
+  const { store, stats } = app;
+  const [events, setEvents] = useState(/** @type {TimelineEvent[]} */ ([]));
+  useEffect(() => {
+    if (store === null) return undefined;
+    let isStale = false;
+    void store.events({ limit: 8 }).then((rows) => isStale || setEvents(rows), () => {});
+    return () => { isStale = true; };
+  }, [store, stats?.events]);
+  return html`
+    <section class="card" aria-labelledby="recorded">
+      <h2 id="recorded">What is recorded</h2>
+      ${stats && html`
+        <dl class="figures">
+          ${Object.entries(stats.records).filter(([kind]) => RECORDS[kind]).map(([kind, n]) => html`<div><dt>${RECORDS[kind]}</dt><dd>${grouped(n)}</dd></div>`)}
+          <div><dt>Changes in all</dt><dd>${grouped(stats.events)}</dd></div>
+        </dl>
+      `}
+      ${events.length > 0 && html`
+        <h3>Newest changes</h3>
+        <ol class="events">
+          ${events.map((event) => html`<li key=${event.id}><span dir="auto">${HAPPENED[event.type] ?? event.type}${told(event)}</span><time dateTime=${event.time} title=${precisely(event.time)}>${moment(event.time)}</time></li>`)}
+        </ol>
+      `}
+    </section>
+  `;
+}
+
+/** @type {Record<string, string>} */
+const RECORDS = { conversation: 'Conversations', message: 'Messages' };
+
+/** A few words of an event's content. @param {TimelineEvent} event */
+function told({ data }) {
+  const given = /** @type {{ title?: unknown, name?: unknown, content?: { text?: unknown }[] } | null} */ (data);
+  const text = given?.title ?? given?.name ?? given?.content?.find((part) => typeof part.text === 'string')?.text;
+  return typeof text === 'string' && text !== '' ? `: ${text.length > 80 ? `${text.slice(0, 80)}…` : text}` : '';
+}
+
+function Assistant() {
+  const app = useApp();
+  const rename = () => app.show(() => html`
+    <${PromptDialog} title="Rename this assistant" label="Name" value=${app.name} action="Rename" onDone=${(/** @type {string} */ name) => app.rename(name)} />
+  `);
+  const forget = () => app.show(() => html`
+    <${TypedNameDialog} title="Forget this assistant?" name=${app.name} action="Forget it for good" onDone=${() => app.forget()}>
+      <p>Everything of <b dir="auto">${app.name}</b> is removed from this browser: ${stats(app)}. This cannot be undone.</p>
+      <p>Files that you saved are not touched. ${lastFile(app) ? `You saved one ${ago(lastFile(app)?.at ?? '')}.` : 'You have not saved one.'}
+        ${' '}<button type="button" class="link" onClick=${() => saveFile(app, false)}>Save a file first</button></p>
+    <//>
+  `);
+  return html`
+    <section class="card" aria-labelledby="assistant">
+      <h2 id="assistant">This assistant</h2>
+      <p>It is called <b dir="auto">${app.name}</b>.</p>
+      <div class="deeds">
+        <button type="button" class="button" disabled=${!app.store} onClick=${rename}><${Icon} name="edit" />Rename</button>
+        <button type="button" class="button danger-quiet" disabled=${!app.store} onClick=${forget}>Forget this assistant</button>
+      </div>
+    </section>
+  `;
+}
+
+/** @param {App} app */
+function stats(app) {
+  const records = app.stats?.records ?? {};
+  return `${count(records.conversation ?? 0, 'conversation')}, ${count(records.message ?? 0, 'message')}`;
+}
+
+function Versions() {
+  const app = useApp();
+  const { store } = app;
+  const [versions, setVersions] = useState(/** @type {import('./types.js').Versions | null} */ (null));
+  useEffect(() => {
+    if (store) void store.versions().then(setVersions, () => setVersions(null));
+  }, [store]);
+  return html`
+    <section class="card" aria-labelledby="versions">
+      <h2 id="versions">Versions</h2>
+      ${app.status.state === 'read-only' && html`<p class="bad"><${Icon} name="warn" />${app.status.message || 'Your data was made by a newer version of this page: it can be read, not changed.'}</p>`}
+      <dl class="figures">
+        ${versions && html`
+          <div><dt>Your data</dt><dd>${versions.app.version}</dd></div>
+          <div><dt>How it is shown</dt><dd>${versions.views.version}</dd></div>
+        `}
+        ${app.stats && html`<div><dt>Program</dt><dd>${app.stats.platform}</dd></div>`}
+      </dl>
+    </section>
+  `;
+}

@@ -1,0 +1,296 @@
+// @ts-check
+/** Bringing files in, and taking data away as files. */
+import { html } from 'htm/preact';
+import { useRef, useState } from 'preact/hooks';
+import { newLogName } from './app.js';
+import { useApp } from './hooks.js';
+import { Dialog } from './dialogs.js';
+import { Icon } from './icons.js';
+import { recall, remember } from './last_seen.js';
+import { count, day, fileName, grouped, moment, problem, size } from './words.js';
+
+/** @typedef {import('./app.js').App} App */
+/** @typedef {import('./types.js').Inspected} Inspected */
+/** @typedef {import('./types.js').Imported} Imported */
+
+export const ACCEPTED = '.zip,.json,.jsonl,.gz,application/zip,application/json';
+const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
+const MOST_TOLD = 50; // of what was not understood
+
+/**
+ * Take in files, whatever they are: a backup is shown first, an export is brought in.
+ * @param {App} app
+ * @param {readonly File[]} files
+ */
+export async function takeFiles(app, files) {
+  for (const file of files) {
+    const header = await backupHeader(file);
+    await (header ? previewRestore(app, file, header) : importFile(app, file));
+  }
+}
+
+/**
+ * The first line of a backup, or null if the file is something else.
+ * @param {File} file
+ * @returns {Promise<{ log?: unknown, name?: unknown } | null>}
+ */
+async function backupHeader(file) {
+  try {
+    const magic = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+    /** @type {ReadableStream<Uint8Array>} */
+    let stream = file.slice(0, 256 << 10).stream();
+    if (magic[0] === 0x1f && magic[1] === 0x8b) {
+      stream = stream.pipeThrough(/** @type {ReadableWritablePair<Uint8Array, Uint8Array>} */ (/** @type {unknown} */ (new DecompressionStream('gzip'))));
+    }
+    const reader = stream.getReader();
+    const decoder = new TextDecoder();
+    let text = '';
+    while (text.length < 256 << 10) {
+      const { value, done } = await reader.read();
+      text += decoder.decode(value, { stream: !done });
+      if (done || text.includes('\n')) break;
+    }
+    void reader.cancel().catch(() => {});
+    if (!/^\s*\{"pystore":/.test(text)) return null;
+    try {
+      return JSON.parse(text.split('\n', 1)[0] ?? '');
+    } catch {
+      return {}; // damaged: reading all of it will say how
+    }
+  } catch {
+    return null; // the importer will say what is wrong with it
+  }
+}
+
+// -- bringing in
+
+/**
+ * @param {App} app
+ * @param {File} file
+ */
+async function importFile(app, file) {
+  const isFirst = app.log === null;
+  try {
+    const imported = await app.work(`Bringing in ${file.name}`, async (onProgress) => {
+      const store = isFirst ? await app.create('My assistant') : await app.ready();
+      if (store === null) return null; // why is told already
+      return /** @type {Promise<Imported>} */ (store.importFile(file, { onProgress }));
+    });
+    if (imported === null) return;
+    if (isFirst && imported.events) await app.rename(KINDS[imported.kind] ?? 'My assistant');
+    app.readStats();
+    app.show(() => html`<${ImportReport} file=${file.name} imported=${imported} />`);
+    if (imported.events) void app.hasDataNow();
+  } catch (error) {
+    app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
+  }
+}
+
+/** @type {Record<string, string>} */
+const KINDS = { chatgpt: 'ChatGPT', claude: 'Claude' };
+
+/** What came in, and what was not understood. @param {{ file: string, imported: Imported }} props */
+function ImportReport({ file, imported }) {
+  const app = useApp();
+  const { counts, not_understood: unknown, events } = imported;
+  const conversations = Number(counts.conversations ?? 0);
+  const messages = Number(counts.messages ?? 0);
+  const leftOut = Number(counts.not_understood ?? unknown.length);
+  const first = typeof counts.first === 'string' ? counts.first : null;
+  const last = typeof counts.last === 'string' ? counts.last : null;
+  return html`
+    <${Dialog} title=${events ? 'Your conversations are here' : 'Nothing new in this file'}>
+      ${events
+        ? html`<p>From <b dir="auto">${file}</b>${KINDS[imported.kind] ? `, an export of ${KINDS[imported.kind]}` : ''}:</p>
+          <dl class="figures">
+            <div><dt>Conversations</dt><dd>${grouped(conversations)}</dd></div>
+            <div><dt>Messages</dt><dd>${grouped(messages)}</dd></div>
+            ${first && last && html`<div><dt>From</dt><dd>${day(first)}</dd></div><div><dt>To</dt><dd>${day(last)}</dd></div>`}
+          </dl>`
+        : html`<p>Everything in <b dir="auto">${file}</b> is here already. Nothing was added twice.</p>`}
+      ${leftOut === 0
+        ? html`<p class="good"><${Icon} name="check" />Everything in it was understood.</p>`
+        : html`
+          <p>${count(leftOut, 'thing')} in it ${leftOut === 1 ? 'was' : 'were'} not understood and left out. Keep the file: it is still in there.</p>
+          <ul class="told" tabIndex="0" aria-label="Not understood">
+            ${unknown.slice(0, MOST_TOLD).map(({ where, why }) => html`<li><span dir="auto">${where}</span>: ${why}</li>`)}
+            ${leftOut > MOST_TOLD && html`<li>and ${grouped(leftOut - MOST_TOLD)} more</li>`}
+          </ul>`}
+      <footer><button type="button" class="button primary" onClick=${() => app.show(null)}>${events ? 'Read them' : 'Close'}</button></footer>
+    <//>
+  `;
+}
+
+/** Ask for files with the browser's own dialog. @param {App} app */
+export function chooseFiles(app) {
+  const input = document.createElement('input');
+  input.type = 'file';
+  input.multiple = true;
+  input.accept = ACCEPTED;
+  input.addEventListener('change', () => void takeFiles(app, [...input.files ?? []]));
+  input.click();
+}
+
+// -- taking away
+
+/** When the open assistant was last saved as a file, and how much it held. @param {App} app @returns {{ at: string, events: number } | null} */
+export const lastFile = (app) => (app.log === null ? null : recall(`pystore/saved/${app.log}`));
+
+/**
+ * Save the open assistant as a file.
+ * @param {App} app
+ * @param {boolean} gzip
+ */
+export async function saveFile(app, gzip) {
+  await app.attempt(async (store) => {
+    const { log, name } = app;
+    const { events } = await store.stats();
+    const blob = await app.work('Saving a file', (onProgress) => store.save({ gzip, onProgress }));
+    const link = document.createElement('a');
+    const url = URL.createObjectURL(blob);
+    link.href = url;
+    link.download = `${fileName(name)} ${new Date().toISOString().slice(0, 10)}.jsonl${gzip ? '.gz' : ''}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    remember(`pystore/saved/${log}`, { at: new Date().toISOString(), events });
+    app.changed();
+  });
+}
+
+// -- restoring
+
+/**
+ * Show what a backup holds and what restoring it would do.
+ * @param {App} app
+ * @param {File} file
+ * @param {{ log?: unknown, name?: unknown }} header
+ */
+async function previewRestore(app, file, header) {
+  const log = typeof header.log === 'string' && LOG_NAME.test(header.log) ? header.log : null;
+  const name = typeof header.name === 'string' && header.name ? header.name.slice(0, 200) : 'Restored';
+  if (!app.logsKnown) await app.readLogs();
+  const target = log ?? app.log ?? newLogName(name);
+  if (!app.logs.some((one) => one.log === target)) app.logs = [...app.logs, { log: target, name, events: 0 }];
+  try {
+    const inspected = await app.work(`Reading ${file.name}`, async (onProgress) => {
+      const store = target === app.log ? await app.ready() : await app.open(target);
+      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, { onProgress }));
+    });
+    if (inspected === null) return; // why is told already
+    app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} />`);
+  } catch (error) {
+    app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
+    await app.leaveEmpty();
+  }
+}
+
+/** @param {{ file: File, inspected: Inspected }} props */
+function RestorePreview({ file, inspected }) {
+  const app = useApp();
+  const { here, problems } = inspected;
+  const isEmpty = here.events === 0;
+  const isDamaged = problems.length > 0;
+  const [mode, setMode] = useState(/** @type {'merge' | 'replace'} */ ('merge'));
+  const [typed, setTyped] = useState('');
+  const replaces = mode === 'replace' && !isEmpty;
+  const isReady = !replaces || typed.normalize().trim() === app.name.normalize().trim();
+  const records = Object.entries(inspected.records).filter(([, n]) => n > 0 && !isDamaged);
+
+  const restore = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!isReady) return;
+    app.show(null);
+    try {
+      const store = await app.ready();
+      const done = await app.work(`Restoring ${file.name}`, (onProgress) => store.restore(file, { mode, salvage: isDamaged, onProgress }));
+      await app.readLogs();
+      app.readStats();
+      app.go('conversations');
+      const brought = replaces ? done.events : done.new;
+      app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', '');
+      void app.hasDataNow();
+    } catch (error) {
+      app.fail(error);
+      await app.leaveEmpty();
+    }
+  };
+  const cancel = () => {
+    app.show(null);
+    void app.leaveEmpty();
+  };
+
+  return html`
+    <${Dialog} title="Restore this backup?" onClose=${cancel}>
+      <form onSubmit=${restore}>
+        <p><b dir="auto">${file.name}</b> (${size(file.size)}) was saved from <b dir="auto">${inspected.name}</b>${inspected.saved_at ? `, ${moment(inspected.saved_at)}` : ''}.</p>
+        <dl class="figures">
+          ${records.map(([kind, n]) => html`<div><dt>${RECORDS[kind] ?? kind}</dt><dd>${grouped(n)}</dd></div>`)}
+          <div><dt>${isDamaged ? 'Changes that are whole' : 'Changes recorded'}</dt><dd>${grouped(inspected.events)}</dd></div>
+          ${inspected.first && inspected.last && html`<div><dt>First change</dt><dd>${day(inspected.first)}</dd></div><div><dt>Last change</dt><dd>${day(inspected.last)}</dd></div>`}
+        </dl>
+        ${isDamaged
+          ? html`
+            <p class="bad"><${Icon} name="warn" />The file is damaged. Only the part that can be proven whole would be restored.</p>
+            <ul class="told" tabIndex="0" aria-label="What is wrong with the file">
+              ${problems.slice(0, MOST_TOLD).map((one) => html`<li>${one.line ? `Line ${grouped(one.line)}: ` : ''}${one.why}</li>`)}
+            </ul>`
+          : html`<p class="good"><${Icon} name="check" />The file is whole: every line was checked.</p>`}
+        ${isEmpty
+          ? html`<p>It becomes the assistant <b dir="auto">${inspected.name}</b> here.</p>`
+          : html`
+            <fieldset>
+              <legend>This assistant already holds ${count(here.events, 'change')} here.</legend>
+              <label class="choice"><input type="radio" name="mode" checked=${mode === 'merge'} onChange=${() => setMode('merge')} />
+                <span><b>Add what is missing</b><br />${inspected.new ? `${count(inspected.new, 'change')} come in, ${grouped(inspected.known)} are here already.` : 'All of it is here already: nothing would change.'} Nothing is removed.</span></label>
+              <label class="choice"><input type="radio" name="mode" checked=${mode === 'replace'} onChange=${() => setMode('replace')} />
+                <span><b>Replace everything here</b><br />What is here now goes, and only what the file holds stays. Save a file first if in doubt.</span></label>
+            </fieldset>
+            ${replaces && html`
+              <label class="field"><span>To go on, type the name: <b dir="auto">${app.name}</b></span>
+                <input type="text" value=${typed} dir="auto" autocomplete="off" spellcheck=${false}
+                  onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => setTyped(event.currentTarget.value)} /></label>
+            `}`}
+        <footer>
+          <button type="button" class="button" onClick=${cancel}>Cancel</button>
+          ${replaces && html`<button type="button" class="button" onClick=${() => saveFile(app, false)}>Save a file first</button>`}
+          <button type="submit" class=${`button ${replaces ? 'danger' : 'primary'}`} disabled=${!isReady}>${isDamaged ? 'Restore the whole part' : replaces ? 'Replace everything' : 'Restore'}</button>
+        </footer>
+      </form>
+    <//>
+  `;
+}
+
+/** @type {Record<string, string>} */
+const RECORDS = { conversation: 'Conversations', message: 'Messages' };
+
+// -- dropping
+
+/** The props of an element onto which files can be dropped, and whether some hover over it. @param {App} app */
+export function useDrop(app) {
+  const [isOver, setOver] = useState(false);
+  const depth = useRef(0);
+  const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') ?? false;
+  return {
+    isOver,
+    props: {
+      onDragEnter: (/** @type {DragEvent} */ event) => {
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        depth.current += 1;
+        setOver(true);
+      },
+      onDragOver: (/** @type {DragEvent} */ event) => hasFiles(event) && event.preventDefault(),
+      onDragLeave: () => {
+        depth.current = Math.max(0, depth.current - 1);
+        if (depth.current === 0) setOver(false);
+      },
+      onDrop: (/** @type {DragEvent} */ event) => {
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        depth.current = 0;
+        setOver(false);
+        void takeFiles(app, [...event.dataTransfer?.files ?? []]);
+      },
+    },
+  };
+}

@@ -1,0 +1,62 @@
+// @ts-check
+/**
+ * What the page asks for, as the queries and the store give it.
+ *
+ * @typedef {object} ConversationRow
+ * @property {string} conversation_id
+ * @property {string} title
+ * @property {string} updated_at
+ * @property {number} message_count
+ * @property {string | null} source
+ * @property {number} archived
+ * @property {string | null} current_message_id
+ *
+ * @typedef {'system' | 'user' | 'assistant' | 'tool'} Role
+ *
+ * @typedef {object} MessageRow
+ * @property {string} message_id
+ * @property {string | null} parent_id
+ * @property {Role} role
+ * @property {string} text
+ * @property {string | null} parts
+ * @property {string | null} model
+ * @property {string} created_at
+ *
+ * @typedef {object} LogRow an assistant, as `listLogs()` tells it
+ * @property {string} log
+ * @property {string} name
+ * @property {number} events
+ *
+ * @typedef {object} Stats
+ * @property {number} events
+ * @property {Record<string, number>} records how many rows each table has
+ * @property {Record<string, number>} bytes by kind
+ * @property {string} platform the program and its version
+ *
+ * @typedef {object} TimelineEvent
+ * @property {string} id
+ * @property {string} time
+ * @property {string} type
+ * @property {unknown} data
+ *
+ * @typedef {{ app: { version: number }, views: { version: number } }} Versions
+ *
+ * @typedef {object} Imported what a file of another program brought
+ * @property {string} kind
+ * @property {number} events 0: nothing new
+ * @property {Record<string, number | string | null>} counts
+ * @property {{ where: string, why: string }[]} not_understood
+ *
+ * @typedef {object} Inspected what a backup holds, and what restoring it would do
+ * @property {string} name
+ * @property {string | null} saved_at
+ * @property {number} events
+ * @property {number} new
+ * @property {number} known
+ * @property {string | null} first
+ * @property {string | null} last
+ * @property {Record<string, number>} records
+ * @property {{ line: number, why: string }[]} problems
+ * @property {{ events: number, name: string }} here
+ */
+export {};
