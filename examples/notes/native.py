@@ -1,0 +1,17 @@
+"""The same notes outside the browser, in the file `my-notes.pystore`."""
+
+import asyncio
+
+from notes import NoteAdded, schema
+
+from pystore import Store
+
+
+async def main() -> None:
+    """Add a note and print all of them."""
+    async with await Store.open(schema, "my-notes") as store:
+        await store.append(NoteAdded(note_id="1", text="Buy bread"))
+        print(store.query("SELECT text, added_at FROM note"))
+
+
+asyncio.run(main())
