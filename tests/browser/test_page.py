@@ -95,6 +95,25 @@ def test_what_is_written_is_there_after_a_reload_and_in_another_window(assistant
     expect(other.messages).to_have_text(["Where shall we go in spring?", "Somewhere by the sea.", "Or in the hills."])
 
 
+def test_the_composer_stays_under_the_hands_of_who_writes_the_first_messages(assistant: AssistantPage) -> None:
+    assistant.start_empty()
+    assistant.page.get_by_role("link", name="New").click()
+    assistant.write("The first.")
+    expect(assistant.messages).to_have_text(["The first."])
+    assistant.page.locator(".composer textarea").evaluate("""(input) => {
+        window.lost = document.activeElement === input ? [] : ['after the first'];
+        new MutationObserver(() => {
+            if (document.activeElement !== input) window.lost.push(document.querySelector('.detail').textContent);
+        }).observe(document.body, { childList: true, subtree: true });
+    }""")
+    for number in range(2, 12):
+        assistant.page.keyboard.type(f"Number {number}.")
+        assistant.page.keyboard.press("Enter")
+    expect(assistant.messages).to_have_text(["The first.", *(f"Number {number}." for number in range(2, 12))])
+    assistant.in_step()
+    assert assistant.page.evaluate("window.lost") == []
+
+
 def test_the_last_known_state_is_painted_and_what_is_written_is_kept_before_python_is_there(launch: Launch, site: str) -> None:
     context = launch(service_workers="block")
     before = AssistantPage(context.pages[0], site).visit()

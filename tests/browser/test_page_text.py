@@ -82,7 +82,10 @@ def test_hostile_texts_are_shown_as_texts_in_messages_titles_names_and_search(as
     assistant.append(*a_conversation("all", "All of them", *HOSTILE))
     for number, text in enumerate(HOSTILE):
         assistant.append(*a_conversation(f"c{number}", text, text))
-    expect(assistant.page.locator(".list-foot")).to_contain_text(f"{len(HOSTILE) + 1} conversations")
+    assistant.conversations.first.press("End")
+    expect(assistant.page.locator(f".links li[aria-posinset='{len(HOSTILE) + 1}']")).to_be_visible()
+    assistant.page.keyboard.press("Home")
+    expect(assistant.page.locator(".links li[aria-posinset='1']")).to_be_visible()
     titles: dict[str, None] = {}
     for _ in range(4):
         titles |= dict.fromkeys(assistant.conversations.locator(".title").all_text_contents())

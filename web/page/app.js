@@ -101,7 +101,9 @@ export class App {
    * @param {string | null} [message]
    */
   go(room, id = null, message = null) {
-    if (this.log !== null) location.hash = link(this.log, room, id, message);
+    if (this.log === null) return;
+    location.hash = link(this.log, room, id, message);
+    void this.follow(); // now, not when the event comes: what is typed next belongs there
   }
 
   /** Take over what the address says. */

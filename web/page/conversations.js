@@ -16,12 +16,16 @@ import { ROLES, count, dateGroup, grouped, precisely, when } from './words.js';
 export function Conversations() {
   const app = useApp();
   const { id } = app.route;
+  // A new conversation goes on in the same place once it has an id, so that whoever writes keeps the focus and what is typed.
+  const begun = useRef({ id: /** @type {string | null} */ (null), turn: 0 });
+  if (id === 'new' && begun.current.id !== null) begun.current = { id: null, turn: begun.current.turn + 1 };
+  const place = id === 'new' || id === begun.current.id ? `new ${begun.current.turn}` : id;
   return html`
     <div class="conversations" data-pane=${id === null ? 'list' : 'detail'}>
       <${ListPane} />
       ${id === null
         ? html`<section class="detail" aria-label="Conversation"><p class="nothing">Choose a conversation, or start a new one.</p></section>`
-        : html`<${Thread} key=${`${app.log}/${id}`} id=${id} />`}
+        : html`<${Thread} key=${`${app.log}/${place}`} id=${id} onBegin=${(/** @type {string} */ one) => { begun.current.id = one; }} />`}
     </div>
   `;
 }

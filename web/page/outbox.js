@@ -10,8 +10,6 @@ import { recallAll, remember } from './last_seen.js';
 /** @typedef {{ batch: string, conversation: string, title: string | null, message: MessageRow, events: NewEvent[] }} Waiting */
 
 const PREFIX = 'pystore/outbox/';
-/** How long what was sent is shown from here. Long before that it is among the rows of the store. */
-const SHOWN_AFTER_MS = 5_000;
 /** Errors after which the same batch can never be stored: it goes back to the person. */
 const FINAL = new Set(['ValidationError', 'UnknownTypeError', 'ConstraintError', 'HandlerError', 'ReadOnlyError', 'NewerVersionError']);
 /** Errors after which the store has to be opened again. */
@@ -26,8 +24,15 @@ export class Outbox {
     this._log = null;
     /** @type {Waiting[]} */
     this._waiting = [];
-    /** What was saved a moment ago: until the rows that are shown hold it, nothing else does. @type {Waiting[]} */
+    /** What was saved, but is not yet among the rows that are shown. @type {Waiting[]} */
     this.sent = [];
+  }
+
+  /** These rows are shown. @param {MessageRow[]} rows */
+  seen(rows) {
+    if (this.sent.length === 0) return;
+    const known = new Set(rows.map(({ message_id: id }) => id));
+    this.sent = this.sent.filter(({ message }) => !known.has(message.message_id));
   }
 
   /** What waits for the open assistant, oldest first. @returns {Waiting[]} */
@@ -76,7 +81,6 @@ export class Outbox {
         }
         if (app.log !== log) continue;
         this.sent = [...this.sent, next];
-        setTimeout(() => { this.sent = this.sent.filter((one) => one.batch !== batch); }, SHOWN_AFTER_MS);
         this.drop(batch);
         void app.hasDataNow();
       }

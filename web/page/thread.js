@@ -19,8 +19,12 @@ import { ROLES, count, grouped, moment, precisely } from './words.js';
 const MOST_SHOWN = 20_000; // characters of one message that are shown at first
 const TITLE_LENGTH = 60;
 
-/** @param {{ id: string }} props `id`: of the conversation; `new` for one that is yet to be */
-export function Thread({ id }) {
+/**
+ * @param {object} props
+ * @param {string} props.id of the conversation; `new` for one that is yet to be
+ * @param {(id: string) => void} props.onBegin the new one is begun, under this id
+ */
+export function Thread({ id, onBegin }) {
   const app = useApp();
   const isNew = id === 'new';
   const found = /** @type {ConversationRow[] | undefined} */ (useRows(CONVERSATION, [id], { skip: isNew }));
@@ -38,6 +42,9 @@ export function Thread({ id }) {
     const unknown = written.filter((one) => !known.has(one.message_id));
     return { messages: [...saved, ...unknown], ahead: unknown.at(-1)?.message_id };
   }, [id, rows, seen, app.outbox.waiting, app.outbox.sent]);
+  useEffect(() => {
+    if (rows) app.outbox.seen(rows);
+  }, [rows, app.outbox.sent]);
   const unsaved = useMemo(() => new Set(waiting.map((one) => one.message.message_id)), [app.outbox.waiting]);
   const branches = useMemo(() => new Branches(messages), [messages]);
   const leaf = ahead ?? waiting.at(-1)?.message.message_id ?? conversation?.current_message_id ?? null;
@@ -92,11 +99,13 @@ export function Thread({ id }) {
     });
     setEdited(null);
     setChoices(edited ? new Set() : choices);
-    if (isNew) app.go('conversations', conversationId);
-    else requestAnimationFrame(() => handle.current?.show(steps.length, 'end'));
+    if (isNew) {
+      onBegin(conversationId);
+      app.go('conversations', conversationId);
+    } else requestAnimationFrame(() => handle.current?.show(steps.length, 'end'));
   };
 
-  const isGone = found?.length === 0 && waiting.length === 0;
+  const isGone = found?.length === 0 && messages.length === 0;
   return html`
     <section class="detail thread" aria-label="Conversation">
       <header class="thread-head">
