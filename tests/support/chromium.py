@@ -22,7 +22,8 @@ CHROMIUM_OPTIONS = [
     "--disable-sync",
 ]
 CHROMIUMS_OWN_HOSTS = re.compile(
-    r"\b(accounts\.google\.com|clients2\.google\.com|content-autofill\.googleapis\.com|update\.googleapis\.com)\b"
+    r"\b((accounts|clients2|android\.clients)\.google\.com|(content-autofill|update|optimizationguide-pa)\.googleapis\.com"
+    r"|(redirector|edgedl\.me)\.gvt1\.com)\b"
 )
 """Whom Chromium itself asks, whatever page is open."""
 
