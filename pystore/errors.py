@@ -7,7 +7,10 @@
     ├── HandlerError            a handler failed on an event
     ├── QueryError              SQL that is wrong, writes, or runs too long
     ├── FormatError             a file that is not what it should be
-    │   ├── CorruptBackupError  truncated, altered, or a broken chain
+    │   ├── CorruptBackupError  truncated, or a line that is damaged: details `kind` names one of the next three, or another error here
+    │   ├── GapError            an event is missing before this one
+    │   ├── ChainError          an event does not continue its chain
+    │   ├── AlteredError        an event's content is not what was recorded
     │   └── ForkError           two different events under one (replica, seq)
     ├── NewerVersionError       made by a newer pystore or application; read-only
     ├── ClockError              an event from too far in the future
@@ -70,7 +73,22 @@ class FormatError(PyStoreError, ValueError):
 
 
 class CorruptBackupError(FormatError):
-    """A backup is truncated, altered or breaks a chain; nothing was changed."""
+    """A backup is truncated, altered or breaks a chain; nothing was changed.
+
+    `details` say where: `line`, and for a damaged line `kind` (the code of the error that it is), and `id` if it is known.
+    """
+
+
+class GapError(FormatError):
+    """An event's number leaves some out: one before it is missing."""
+
+
+class ChainError(FormatError):
+    """An event does not continue its replica's chain: it comes again, or names another one before it."""
+
+
+class AlteredError(FormatError):
+    """An event's content does not match its digest."""
 
 
 class ForkError(FormatError):
@@ -106,7 +124,7 @@ class OutcomeUnknownError(StorageError):
 
 
 class CorruptError(StorageError):
-    """A stored record does not hold what was written."""
+    """A stored record does not hold what was written. Where an event is at fault, `details` have its `id` and the `kind` of damage."""
 
 
 class ClosedError(StorageError):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from pystore.clock import iso_of
-from pystore.errors import FormatError
+from pystore.errors import AlteredError, ChainError, FormatError, GapError
 
 MAX_LINE_BYTES = 1 << 20
 NO_HASH = b"A" * 43
@@ -186,18 +186,20 @@ def parse_line(line: bytes) -> Recorded:
 def check_feed(events: Iterable[Recorded], heads: dict[str, Head]) -> None:
     """Check that `events`, in order, continue the feeds in `heads`, which are moved on; digests included.
 
-    Raises FormatError, naming the first event that is out of number, breaks its chain or was altered; then `heads` stand
-    after the last good one.
+    Raises GapError, ChainError or AlteredError, with the `id` of the first event that is out of number, breaks its chain or was
+    altered; then `heads` stand after the last good one.
     """
     for event in events:
         line, hashed = event.line, event._hashed  # noqa: SLF001  # the hot path of every read: no calls that need not be
         seq, prev = heads.get(event.replica, _NO_HEAD)
-        if event.seq != seq + 1:
-            raise FormatError(f"Event {event.id} does not follow: expected number {seq + 1}.", id=event.id)
+        if event.seq > seq + 1:
+            raise GapError(f"Event {event.id} does not follow: number {seq + 1} is missing.", id=event.id, expected=seq + 1)
+        if event.seq <= seq:
+            raise ChainError(f"Event {event.id} comes again: number {seq + 1} was expected.", id=event.id, expected=seq + 1)
         if line[hashed - 99 : hashed - 56] != prev:
-            raise FormatError(f"Event {event.id} breaks its chain: the event before it is not the one it names.", id=event.id)
+            raise ChainError(f"Event {event.id} breaks its chain: the event before it is not the one it names.", id=event.id)
         if not event.digest_holds():
-            raise FormatError(f"Event {event.id} was altered: its content does not match its digest.", id=event.id)
+            raise AlteredError(f"Event {event.id} was altered: its content does not match its digest.", id=event.id)
         heads[event.replica] = Head(event.seq, b64(sha256(line[:hashed]).digest()))
 
 

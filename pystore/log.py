@@ -166,7 +166,9 @@ class EventLog:
                     events = [event for event in events_in(segment.body) if event.seq > feeds.get(event.replica, Head()).seq]
                     check_feed(events, feeds)
                 except FormatError as error:
-                    raise CorruptError(f"A stored record is damaged: {error.message}", segment=segment.number, **error.details) from error
+                    raise CorruptError(
+                        f"A stored record is damaged: {error.message}", segment=segment.number, kind=error.code, **error.details
+                    ) from error
                 state = state.after(events, feeds, segment.number)
                 yield events, state
 

@@ -217,6 +217,7 @@ class _Feeds:
             self._check([event], self.heads)
         except PyStoreError as error:
             reason = error.message
+            about = {"kind": error.code, **({"id": event.id} if event is not None else {})}
             if event is not None:
                 self._broken.add(event.replica)
                 before, _ = self._newest.get(event.replica, (None, 0))
@@ -227,9 +228,9 @@ class _Feeds:
             if not self._salvage:
                 raise CorruptBackupError(
                     f"Line {number} of this backup is damaged: {reason} Nothing was changed. You can ask to salvage the good part.",
-                    line=number, reason=reason,
+                    line=number, reason=reason, **about,
                 ) from error
-            self.problems.append({"line": number, "why": reason})
+            self.problems.append({"line": number, "why": reason, **about})
             if len(self.problems) > MAX_DAMAGED_LINES:
                 raise CorruptBackupError("Too many lines of this backup are damaged. The rest was not read.", line=number) from error
             return None
@@ -291,5 +292,5 @@ async def _check_forks(check: _Feeds, log: EventLog | None, base: LogState) -> N
         if not same:
             raise ForkError(
                 f"This backup and your data disagree about what {replica} recorded: the same event has two contents. Nothing was changed.",
-                replica=replica, seq=min(in_file.seq, known.seq),
+                id=f"{replica}:{min(in_file.seq, known.seq)}", replica=replica, seq=min(in_file.seq, known.seq),
             )

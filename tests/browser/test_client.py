@@ -145,6 +145,8 @@ def test_a_saved_file_restores_the_same_log_elsewhere(launch: Launch, client_sit
     assert second.run("return store.inspect(new Blob([a]))", text)["new"] == 3001
     assert second.notes() == []
     assert second.refused("store.restore(new Blob([a.slice(0, -1000)]))", text)["code"] == "CorruptBackupError"
+    damaged = second.refused("store.restore(new Blob([a]))", text.replace('"text 7"', '"text 8"'))
+    assert (damaged["code"], damaged["details"]["kind"], damaged["details"]["line"]) == ("CorruptBackupError", "AlteredError", 9)
     assert second.notes() == []
     second.run("return store.restore(new Blob([a]))", text)
     assert second.saved_lines() == lines

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pystore import codec
 from pystore.clock import HybridClock
-from pystore.errors import FormatError
+from pystore.errors import AlteredError, ChainError, FormatError, GapError
 from pystore.event import (
     NO_HASH,
     REPLICA_PATTERN,
@@ -229,9 +229,9 @@ def test_a_feed_with_an_event_left_out_repeated_or_moved_is_refused_there(values
     left_out = events[:at] + events[at + 1 :]
     repeated = [*events[: at + 1], *events[at:]]
     swapped = [*events[:at], events[at + 1], events[at], *events[at + 2 :]]
-    for wrong, good in [(left_out, at), (repeated, at + 1), (swapped, at)]:
+    for wrong, good, error in [(left_out, at, GapError), (repeated, at + 1, ChainError), (swapped, at, GapError)]:
         heads: dict[str, Head] = {}
-        with pytest.raises(FormatError) as caught:
+        with pytest.raises(error) as caught:
             check_feed(wrong, heads)
         assert caught.value.details["id"] == wrong[good].id
         assert heads.get(REPLICA, Head()) == (feed_head(events[good - 1].line) if good else Head())
@@ -245,7 +245,7 @@ def test_an_event_of_another_history_does_not_fit_into_a_feed(values: list[objec
     if at == 0:
         check_feed(mixed, {})
         return
-    with pytest.raises(FormatError, match="chain") as caught:
+    with pytest.raises(ChainError, match="chain") as caught:
         check_feed(mixed, {})
     assert caught.value.details["id"] == others[at].id
 
@@ -254,6 +254,6 @@ def test_an_altered_content_is_refused() -> None:
     altered = parse_line(LINE.replace(b'"value":1', b'"value":2'))
     assert not altered.digest_holds()
     heads: dict[str, Head] = {}
-    with pytest.raises(FormatError, match="altered"):
+    with pytest.raises(AlteredError, match="altered"):
         check_feed([altered], heads)
     assert heads == {}

@@ -163,17 +163,18 @@ async def test_a_segment_that_does_not_continue_its_feed_is_named(platform: Memo
     log = await open_log(platform)
     events = [await append(log, a_note(index)) for index in range(3)]
     start = LogState("a", log.state.epoch, log.state.writer, "Alice")
-    for altered in (
-        events[1][0].line.replace(b'"note_id":"1"', b'"note_id":"x"'),
-        events[1][0].line.replace(b'"seq":2', b'"seq":3'),
-        events[1][0].line.replace(events[1][0].prev, b"A" * 43),
-        b"nonsense",
+    for altered, kind in (
+        (events[1][0].line.replace(b'"note_id":"1"', b'"note_id":"x"'), "AlteredError"),
+        (events[1][0].line.replace(b'"seq":2', b'"seq":3'), "GapError"),
+        (events[1][0].line.replace(events[1][0].prev, b"A" * 43), "ChainError"),
+        (b"nonsense", "FormatError"),
     ):
         platform.kept["a"].segments[2] = Segment(2, 2, 1, pack([altered]))
         with pytest.raises(CorruptError) as caught:
             async for _ in log.tail(start):
                 pass
         assert caught.value.details["segment"] == 2
+        assert caught.value.details["kind"] == kind
 
 
 async def test_a_log_that_was_removed_is_noticed(platform: MemoryPlatform) -> None:

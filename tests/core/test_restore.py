@@ -19,6 +19,7 @@ from pystore.errors import (
     QuotaError,
     ReadOnlyError,
 )
+from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
@@ -292,6 +293,31 @@ async def test_events_from_the_far_future_are_refused_by_name(platform: MemoryPl
         assert (await store.append(note("3")))[0].hlc > (await store.events(limit=2))[1]["hlc"]
 
 
+async def test_what_does_not_continue_what_is_here_is_named(platform: MemoryPlatform) -> None:
+    file = await backup("1", "2", "3")
+    one, two, three = event_lines(file)
+    last = parse_line(three)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.restore([with_lines(file, [one])])
+        for second, kind, at in (
+            ([three], "GapError", 2),
+            ([one, three], "GapError", 3),
+            ([one, two, three.replace(last.prev, parse_line(two).prev)], "ChainError", 4),
+            ([one, two, three.replace(b'"note_id":"3"', b'"note_id":"4"')], "AlteredError", 4),
+            ([one, two, b"{}"], "FormatError", 4),
+            ([one, two, three.replace(b'"text":"text"', b'"text":"\\u0000"')], "ValidationError", 4),
+        ):
+            damaged = with_lines(file, second)
+            before = await state(store, platform)
+            with pytest.raises(CorruptBackupError) as caught:
+                await store.restore([damaged])
+            assert await state(store, platform) == before
+            named = {"line": at, "kind": kind, **({"id": last.id} if kind != "FormatError" else {})}
+            assert named.items() <= caught.value.details.items()
+            (problem,) = [one for one in (await store.inspect([damaged]))["problems"] if one["line"] == at]
+            assert named.items() <= problem.items()
+
+
 async def test_two_contents_under_one_number_are_a_fork(platform: MemoryPlatform, clock: FakeClock) -> None:
     original = MemoryPlatform(clock)
     async with await Store.open(SCHEMA, "a", platform=original) as store:
@@ -312,7 +338,9 @@ async def test_two_contents_under_one_number_are_a_fork(platform: MemoryPlatform
             before = (shown(store), store.log.state)
             with pytest.raises(ForkError) as caught:
                 await store.restore([theirs])
-            assert caught.value.details["seq"] in (3, 4)
+            seq = caught.value.details["seq"]
+            assert seq in (3, 4)
+            assert caught.value.details["id"] == f"{caught.value.details['replica']}:{seq}"
             assert (shown(store), store.log.state) == before
         await store.restore([theirs], mode="replace")
     async with await Store.open(SCHEMA, "a", platform=original) as store:
@@ -419,16 +447,18 @@ async def test_the_size_of_the_chunks_makes_no_difference(platform: MemoryPlatfo
                 await store.restore([damaged[start : start + size] for start in range(0, len(damaged), size)])
 
 
-async def test_lines_in_another_order_are_refused(platform: MemoryPlatform) -> None:
-    from hashlib import sha256
+def with_lines(file: bytes, lines: list[bytes]) -> bytes:
+    """The file with other events, and header and footer to match."""
+    header = file.split(b"\n", 1)[0] + b"\n"
+    counts = {**codec.decode(header)["counts"], "events": len(lines)}
+    return with_header(b"".join([header, *(line + b"\n" for line in lines), b"footer\n"]), counts=counts)
 
+
+async def test_lines_in_another_order_are_refused(platform: MemoryPlatform) -> None:
     file = await backup("1", "2", "3")
-    header, *lines, _ = file.split(b"\n")[:-1]
+    lines = event_lines(file)
     for other in (lines[::-1], [lines[1], lines[0], lines[2]], [*lines, lines[2]], lines[1:], [lines[0], lines[2]]):
-        about = codec.decode(header)
-        about["counts"]["events"] = len(other)
-        before = b"\n".join([codec.encode(about), *other, b""])
-        damaged = before + codec.encode({"pystore": "end", "lines": len(other) + 1, "sha256": sha256(before).hexdigest()}) + b"\n"
+        damaged = with_lines(file, other)
         async with await Store.open(SCHEMA, "a", platform=platform) as store:
             error = await refused(store, platform, damaged, CorruptBackupError)
             assert re.match(r"Line [2-5] ", error.message)

@@ -113,6 +113,8 @@ def test_a_damaged_backup_is_refused_and_its_good_part_can_be_salvaged(tmp_path:
     damaged.write_bytes(b"".join([*lines[:101], lines[101].replace(b"created_at", b"created_by"), *lines[102:]]))
 
     assert refusal("verify", damaged) == "CorruptBackupError"
+    details = json.loads(pystore("verify", damaged, "--json").stderr)["details"]
+    assert details.items() >= {"line": 102, "kind": "AlteredError", "id": json.loads(lines[101])["replica"] + ":101"}.items()
     assert refusal("restore", damaged, bob) == "CorruptBackupError"
     assert not list(tmp_path.glob("bob*"))
     assert answer("inspect", damaged)["problems"][0]["line"] == 102

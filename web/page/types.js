@@ -56,7 +56,7 @@
  * @property {string | null} first
  * @property {string | null} last
  * @property {Record<string, number>} records
- * @property {{ line: number, why: string }[]} problems
+ * @property {{ line: number, why: string, kind?: string, id?: string }[]} problems
  * @property {{ events: number, name: string }} here
  */
 export {};
