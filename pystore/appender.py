@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pystore import codec, versions
+from pystore.clock import stamps_from
 from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, ReadOnlyError
-from pystore.event import Draft, Recorded
+from pystore.event import Draft, Head, Recorded
 from pystore.log import LogState
 from pystore.ports import Durability
 from pystore.projection import MAX_TRIES, Projection
@@ -218,15 +219,23 @@ class Appender:
         self._projection.shown = self._projection.log.state
 
     async def _answer_known(self, append: _Append) -> bool:
-        """Answer an append whose batch is stored already with what it got then; whether it was."""
-        if append.batch is None:
-            return False
-        known = await self._projection.log.storage.batch(append.batch)
-        if known is None:
+        """Answer an append whose batch was stored already with what it got then; whether it was.
+
+        If its events went when the log was replaced it is refused, and not stored into another log than it was meant for.
+        """
+        storage = self._projection.log.storage
+        if append.batch is None or (known := await storage.batch(append.batch)) is None:
             return False
         about = codec.decode(known)
-        events = await self._projection.log.find(about["replica"], about["first"], about["last"])
-        append.answer.set_result([Appended(event.id, event.hlc) for event in events])
+        replica, first, last = about["replica"], about["first"], about["last"]
+        here = LogState.from_json((await storage.meta())["head"])  # what this store knows may be older
+        if here.feeds.get(replica, Head()).seq >= last:
+            stamps = stamps_from(about["hlc"], last - first + 1)
+            append.answer.set_result([Appended(f"{replica}:{seq}", hlc) for seq, hlc in enumerate(stamps, first)])
+        else:
+            append.answer.set_exception(ConflictError(
+                "This was stored before, and is gone since a saved file took the place of everything. Add it again if it is still wanted."
+            ))
         return True
 
 
@@ -234,6 +243,7 @@ def _batches(group: Sequence[_Append]) -> dict[str, bytes]:
     return {
         append.batch: codec.encode({
             "replica": append.events[0].replica, "first": append.events[0].seq, "last": append.events[-1].seq,
+            "hlc": append.events[0].hlc,  # of the first: an append's stamps have no gap
         })
         for append in group
         if append.batch is not None

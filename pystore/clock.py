@@ -22,6 +22,18 @@ def stamp(ms: int, counter: int) -> str:
     return f"{ms:012x}-{counter:04x}"
 
 
+def stamps_from(first: str, count: int) -> list[str]:
+    """`first` and the stamps that follow it without a gap: `count` in all."""
+    ms, counter = ms_of(first), int(first[13:], 16)
+    stamps = []
+    for _ in range(count):
+        stamps.append(f"{ms:012x}-{counter:04x}")
+        counter += 1
+        if counter > MAX_COUNTER:
+            ms, counter = ms + 1, 0
+    return stamps
+
+
 def ms_of(hlc: str) -> int:
     """Milliseconds since 1970 of a stamp."""
     return int(hlc[:12], 16)
@@ -58,19 +70,10 @@ class HybridClock:
         self._newest = max(self._newest, hlc)
 
     def tick(self, count: int = 1) -> list[str]:
-        """`count` new stamps, rising, all above every stamp given or seen before."""
-        newest_ms, counter = int(self._newest[:12], 16), int(self._newest[13:], 16)
+        """`count` new stamps, without a gap between them, all above every stamp given or seen before."""
         now = self.now_ms()
-        if now > newest_ms:
-            ms, counter = now, -1
-        else:
-            ms = newest_ms
-        stamps = []
-        for _ in range(count):
-            counter += 1
-            if counter > MAX_COUNTER:
-                ms, counter = ms + 1, 0
-            stamps.append(f"{ms:012x}-{counter:04x}")
+        first = stamp(now, 0) if now > ms_of(self._newest) else stamps_from(self._newest, 2)[1]
+        stamps = stamps_from(first, count)
         if stamps:
             self._newest = stamps[-1]
         return stamps

@@ -140,7 +140,8 @@ class Store:
         """Append events, all or none, and return the id and time stamp of each once they are as durable as asked for.
 
         Repeating a call with the same `batch` stores it once and returns the same. Raises ValidationError, ConstraintError or
-        HandlerError (nothing was stored), QuotaError (nothing was stored), OutcomeUnknownError (repeat with the same `batch`).
+        HandlerError (nothing was stored), QuotaError (nothing was stored), OutcomeUnknownError (repeat with the same `batch`),
+        ConflictError (others kept writing, or this `batch` was stored and went when the log was replaced: nothing was stored).
         Cancelled: it may or may not be stored.
         """
         first = [event] if isinstance(event, Event) else list(event)

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from pystore.appender import MAX_GROUP_EVENTS, Appended
+from pystore.clock import MAX_COUNTER, stamp
 from pystore.errors import (
     ClosedError,
     ConflictError,
@@ -24,7 +25,8 @@ from pystore.memory import MemoryPlatform
 from pystore.projector import draft
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Gate, Plan
-from tests.support.notes import SCHEMA, NoteEdited, check_chains, folded, lines_of, note, shown, stored_events
+from tests.support.fake_clock import FakeClock
+from tests.support.notes import SCHEMA, NoteEdited, check_chains, folded, lines_of, note, saved, shown, stored_events
 
 
 async def ids(store: Store) -> list[str]:
@@ -162,6 +164,32 @@ async def test_a_batch_is_found_after_its_segment_was_merged(platform: MemoryPla
         await store.upkeep(now=True)
         assert len(platform.kept["a"].segments) == 1
         assert await store.append(note("7a"), batch="b7") == answers[7]
+
+
+async def test_a_repeated_batch_is_answered_without_reading_the_log(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        store.log.clock.see(stamp(clock.ms, MAX_COUNTER - 2))  # the counter of the next ones runs over
+        first = await store.append([note("a"), note("b"), note("c")], batch="b")
+        assert [one.hlc for one in first] == [stamp(clock.ms, MAX_COUNTER - 1), stamp(clock.ms, MAX_COUNTER), stamp(clock.ms + 1, 0)]
+        platform.kept["a"].segments.clear()
+        assert await store.append(note("d"), batch="b") == first
+
+
+async def test_a_repeated_batch_whose_events_were_replaced_is_refused_and_not_stored_again(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store, await Store.open(SCHEMA, "a", platform=platform) as tab:
+        await store.append(note("1"), batch="saved")
+        file = await saved(store)
+        await store.append(note("2"), batch="gone")
+        await tab.catch_up()
+        await store.restore([file], mode="replace")
+        for each in (tab, store):  # the tab has not heard of it
+            with pytest.raises(ConflictError, match="Add it again"):
+                await each.append(note("2"), batch="gone")
+            assert [one.id for one in await each.append(note("1"), batch="saved")] == await ids(each)
+            await each.catch_up()
+            assert await note_ids(each) == ["1"]
+        await store.append(note("2"), batch="wanted")
+        assert await note_ids(store) == ["1", "2"]
 
 
 async def test_of_equal_batches_at_once_one_is_stored(platform: MemoryPlatform) -> None:
