@@ -9,7 +9,8 @@ export class PyStoreError extends Error {
 
 /** How a store is: one state, and a sentence for a person. */
 export interface State {
-  state: 'booting' | 'ready' | 'saving' | 'saved' | 'read-only' | 'error' | 'restarting';
+  /** `behind`: saving works, but changes of other windows cannot be read. */
+  state: 'booting' | 'ready' | 'saving' | 'saved' | 'behind' | 'read-only' | 'error' | 'restarting';
   message: string;
 }
 
@@ -33,6 +34,51 @@ export interface Info {
   read_only: string | null;
   /** Events that stopped the program twice and are left out of the view. */
   quarantined: string[];
+  /** Why changes of other windows cannot be read, or null. */
+  behind: string | null;
+}
+
+/** How long work tells how far it is, and is stopped: then it rejects with the code `CancelledError`, and says what is kept. */
+export interface Long {
+  onProgress?: Progress;
+  signal?: AbortSignal;
+}
+
+/** A time (ISO 8601), the id of an event, or how many events ago. */
+export type Moment = string | number;
+
+/** An event of the log, as the timeline shows it. */
+export interface LoggedEvent {
+  id: string;
+  /** Where it stands in the log. */
+  order: string;
+  hlc: string;
+  time: string;
+  type: string;
+  v: number;
+  data: any;
+  erased: boolean;
+  undone: boolean;
+  /** The id of the change that undid it. */
+  undone_by: string | null;
+  /** Why it could not be applied. */
+  conflict: string | null;
+}
+
+/** How many events of each type there were in each span of time. */
+export interface Activity {
+  since: string;
+  until: string;
+  bucket_ms: number;
+  counts: Record<string, number[]>;
+}
+
+/** Everything as it was at a past moment. Close it when it is not needed any more. */
+export interface Past {
+  readonly info: { events: number; time: string; order: string };
+  query<T = Row>(sql: string, parameters?: Parameters): Promise<T[]>;
+  /** Let go. Repeated calls do nothing. */
+  close(): void;
 }
 
 export interface Store {
@@ -41,14 +87,26 @@ export interface Store {
   readonly info: Info;
   query<T = Row>(sql: string, parameters?: Parameters): Promise<T[]>;
   watch<T = Row>(sql: string, parameters: Parameters, listener: (rows: T[]) => void, failed?: (error: Error) => void): () => void;
-  events(which?: { before?: string; after?: string; types?: string[]; limit?: number }): Promise<any[]>;
+  /** Newest first. `before` and `after` are an `order` or an `hlc`, exclusive; `text` is found in the data's texts. */
+  events(which?: { before?: string; after?: string; types?: string[]; text?: string; limit?: number }): Promise<LoggedEvent[]>;
+  activity(which?: { buckets?: number; since?: string; until?: string }): Promise<Activity>;
+  conflicts(): Promise<{ id: string; order: string; time: string; type: string; reason: string; data: any }[]>;
+  waiting(): Promise<{ id: string; time: string; type: string; until: string }[]>;
+  verify(options?: Long): Promise<{ sound: boolean; events: number; problems: { id: string | null; why: string }[] }>;
   append(events: { type: string; data: object } | { type: string; data: object }[], options?: { batch?: string; durability?: Durability }): Promise<Appended[]>;
   flush(): Promise<null>;
   rename(name: string): Promise<null>;
-  save(options?: { gzip?: boolean; onProgress?: Progress }): Promise<Blob>;
-  inspect(file: Blob, options?: { onProgress?: Progress }): Promise<any>;
-  restore(file: Blob, options?: { mode?: 'merge' | 'replace'; salvage?: boolean; onProgress?: Progress }): Promise<any>;
-  importFile(file: Blob, options?: { name?: string; onProgress?: Progress }): Promise<any>;
+  /** `ids`: `replica:number` or `replica:first-last`; an import stands for all it brought in. */
+  undo(ids: string | string[], options?: { batch?: string }): Promise<Appended[]>;
+  redo(ids: string | string[], options?: { batch?: string }): Promise<Appended[]>;
+  /** Undo everything that came after a moment; `[]` if nothing did. */
+  restoreTo(moment: Moment): Promise<Appended[]>;
+  /** Everything as it was at a past moment; the store goes on meanwhile. */
+  at(moment: Moment): Promise<Past>;
+  save(options?: { gzip?: boolean } & Long): Promise<Blob>;
+  inspect(file: Blob, options?: Long): Promise<any>;
+  restore(file: Blob, options?: { mode?: 'merge' | 'replace'; salvage?: boolean } & Long): Promise<any>;
+  importFile(file: Blob, options?: { name?: string } & Long): Promise<any>;
   stats(): Promise<any>;
   versions(): Promise<any>;
   onState(listener: (state: State) => void): () => void;

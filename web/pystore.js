@@ -22,6 +22,7 @@ export { PyStoreError, listLogs };
 const connections = new Map();
 let lastCall = 0;
 let lastWatch = 0;
+let lastPast = 0;
 
 /** @param {Arrangement | undefined} worker */
 function connectionFor(worker) {
@@ -69,16 +70,18 @@ export async function forgetLog(log, { worker } = {}) {
 /** One log, open. */
 class Store {
   /** @type {string} */ log;
-  /** What was known of the log when it was opened. @type {{ log: string, name: string, events: number, replica: string, read_only: string | null, quarantined: string[] }} */
-  info = { log: '', name: '', events: 0, replica: '', read_only: null, quarantined: [] };
+  /** What was known of the log when it was opened. @type {import('./pystore.js').Info} */
+  info = { log: '', name: '', events: 0, replica: '', read_only: null, quarantined: [], behind: null };
   #connection;
   #schema;
   #onProgress;
   /** @type {{ link: Link, isOpen: boolean, opening: Promise<void> } | undefined} */ #current;
   /** @type {Map<number, Watch>} */ #watches = new Map();
+  /** @type {Set<import('./pystore.js').Past>} */ #pasts = new Set();
   /** @type {Map<number, Progress>} */ #progress = new Map();
   /** @type {Set<(state: State) => void>} */ #listeners = new Set();
   /** @type {State} */ #state = { state: 'booting', message: 'Starting.' };
+  /** Why changes of other windows cannot be read. @type {string | null} */ #behind = null;
   #saving = 0;
   #closed = false;
 
@@ -115,9 +118,29 @@ class Store {
     };
   }
 
-  /** Events, newest first. @param {{ before?: string, after?: string, types?: string[], limit?: number }} [which] @returns {Promise<any[]>} */
+  /** Events, newest first. @param {{ before?: string, after?: string, types?: string[], text?: string, limit?: number }} [which] @returns {Promise<any[]>} */
   events(which = {}) {
     return this.#call('events', which);
+  }
+
+  /** How many events of each type there were, over time. @param {{ buckets?: number, since?: string, until?: string }} [which] @returns {Promise<any>} */
+  activity(which = {}) {
+    return this.#call('activity', which);
+  }
+
+  /** Events that could not be applied, with the reason. @returns {Promise<any[]>} */
+  conflicts() {
+    return this.#call('conflicts');
+  }
+
+  /** Events from too far in the future, which are kept until their time comes. @returns {Promise<any[]>} */
+  waiting() {
+    return this.#call('waiting');
+  }
+
+  /** Check everything that is stored, and the view. @param {{ onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>} */
+  verify(options) {
+    return this.#call('verify', {}, options);
   }
 
   /** @returns {Promise<any>} */
@@ -155,34 +178,96 @@ class Store {
 
   // -- files
 
-  /** The log as a backup file (JSONL). @param {{ gzip?: boolean, onProgress?: Progress }} [options] @returns {Promise<Blob>} */
-  async save({ gzip = false, onProgress } = {}) {
-    return this.#withProgress(onProgress, async (call) => {
-      const [answer, blob] = await this.#raw(({ session }) => session.save(this.log, JSON.stringify({ gzip }), call), true);
+  /** The log as a backup file (JSONL). @param {{ gzip?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<Blob>} */
+  async save({ gzip = false, onProgress, signal } = {}) {
+    return this.#long({ onProgress, signal }, async (call) => {
+      const [answer, blob] = await this.#raw(({ session }) => session.save(this.log, JSON.stringify({ gzip }), call), true, signal);
       read(answer);
       return /** @type {Blob} */ (blob).slice(0, undefined, gzip ? 'application/gzip' : 'application/jsonl');
     });
   }
 
-  /** What a backup file holds and what restoring it would do; changes nothing. @param {Blob} file @param {{ onProgress?: Progress }} [options] @returns {Promise<any>} */
-  inspect(file, { onProgress } = {}) {
-    return this.#call('inspect', {}, { body: file, onProgress });
+  /**
+   * What a backup file holds and what restoring it would do; changes nothing.
+   * @param {Blob} file @param {{ onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
+   */
+  inspect(file, options) {
+    return this.#call('inspect', {}, { body: file, ...options });
   }
 
   /**
    * Bring in a backup file: all of it is checked before anything is changed.
-   * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, onProgress?: Progress }} [options] @returns {Promise<any>}
+   * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
-  restore(file, { mode = 'merge', salvage = false, onProgress } = {}) {
-    return this.#change(() => this.#call('restore', { mode, salvage }, { body: file, onProgress, again: false }));
+  restore(file, { mode = 'merge', salvage = false, ...options } = {}) {
+    return this.#change(() => this.#call('restore', { mode, salvage }, { body: file, again: false, ...options }));
   }
 
-  /** Bring in a file of another program. @param {File | Blob} file @param {{ name?: string, onProgress?: Progress }} [options] @returns {Promise<any>} */
-  importFile(file, { name = file instanceof File ? file.name : '', onProgress } = {}) {
-    return this.#change(() => this.#call('import_file', { name }, { body: file, onProgress, again: false }));
+  /**
+   * Bring in a file of another program. Stopped by `signal`, what had come in until then is kept.
+   * @param {File | Blob} file @param {{ name?: string, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
+   */
+  importFile(file, { name = file instanceof File ? file.name : '', ...options } = {}) {
+    return this.#change(() => this.#call('import_file', { name }, { body: file, again: false, ...options }));
   }
 
-  // History goes here: undo, redo, restoreTo, at. Then `backups`, `sync`, `erase`.
+  // -- history
+
+  /**
+   * Show the log as if these events had not happened. An import stands for all it brought in.
+   * @param {string | string[]} ids `replica:number`, or `replica:first-last` @param {{ batch?: string }} [options] as for `append`
+   * @returns {Promise<{ id: string, hlc: string }[]>}
+   */
+  undo(ids, { batch = crypto.randomUUID() } = {}) {
+    return this.#change(() => this.#call('undo', { ids: [ids].flat(), batch }));
+  }
+
+  /** Take an `undo` back. @param {string | string[]} ids @param {{ batch?: string }} [options] @returns {Promise<{ id: string, hlc: string }[]>} */
+  redo(ids, { batch = crypto.randomUUID() } = {}) {
+    return this.#change(() => this.#call('redo', { ids: [ids].flat(), batch }));
+  }
+
+  /**
+   * Undo everything that came after a moment.
+   * @param {string | number} moment a time (ISO 8601), the id of an event, or how many events ago
+   * @returns {Promise<{ id: string, hlc: string }[]>} nothing, if nothing came after it
+   */
+  restoreTo(moment) {
+    return this.#change(() => this.#call('restore_to', { moment }, { again: false }));
+  }
+
+  /** Everything as it was at a past moment, until it is closed; meanwhile the store goes on. @param {string | number} moment as for `restoreTo` */
+  async at(moment) {
+    const past = ++lastPast;
+    /** @type {{ link: Link, info: Promise<any> } | undefined} */ let at;
+    const opened = (/** @type {Link} */ link) => {
+      // Another worker than before does not have it open.
+      if (at?.link !== link) {
+        const info = link.session.at(this.log, past, JSON.stringify(moment)).then(read);
+        info.catch(() => { at = undefined; });
+        at = { link, info };
+      }
+      return at.info;
+    };
+    const info = await this.#raw(opened, true);
+    moment = info.order;
+    /** @type {import('./pystore.js').Past} */
+    const result = {
+      info,
+      query: (sql, parameters = []) => this.#ask(async (link) => {
+        if (!this.#pasts.has(result)) throw new PyStoreError('ClosedError', 'This past moment is closed. Open it again.');
+        await opened(link);
+        return link.session.queryAt(this.log, past, sql, JSON.stringify(parameters));
+      }),
+      close: () => {
+        if (this.#pasts.delete(result) && at && !at.link.gone) void at.link.session.closeAt(past);
+      },
+    };
+    this.#pasts.add(result);
+    return result;
+  }
+
+  // Then `backups`, `sync`, `erase`.
 
   // -- state and end
 
@@ -204,6 +289,7 @@ class Store {
     if (this.#closed) return;
     for (const watch of this.#watches.keys()) void this.#current?.link.session.unwatch(this.log, watch);
     this.#watches.clear();
+    for (const past of this.#pasts) past.close();
     if (this.#current && !this.#current.link.gone) void this.#current.link.session.close(this.log);
     this.#closed = true;
     this.#connection.notices.delete(this.#noticed);
@@ -233,10 +319,11 @@ class Store {
 
   /** @param {Link} link */
   async #open(link) {
-    this.info = await this.#withProgress(this.#onProgress, (call) => link.answer(link.session.open(this.log, this.#schema, call)).then(read, rethrown));
+    this.info = await this.#long({ onProgress: this.#onProgress }, (call) => link.answer(link.session.open(this.log, this.#schema, call)).then(read, rethrown));
     if (this.#current?.link !== link) throw new Gone();
     this.#current.isOpen = true;
     for (const watch of this.#watches.keys()) this.#watchOn(link, watch);
+    this.#behind = this.info.behind;
     this.#show(this.info.read_only ? 'read-only' : 'ready', this.info.read_only ?? 'Ready.');
   }
 
@@ -248,10 +335,11 @@ class Store {
     });
   }
 
-  /** @param {(link: Link) => PromiseLike<T>} question @param {boolean} again whether it may be asked twice @returns {Promise<T>} @template T */
-  async #raw(question, again) {
+  /** @param {(link: Link) => PromiseLike<T>} question @param {boolean} again whether it may be asked twice @param {AbortSignal} [signal] @returns {Promise<T>} @template T */
+  async #raw(question, again, signal) {
     for (let attempt = 1; ; attempt++) {
       const link = await this.connected();
+      if (signal?.aborted) throw new PyStoreError('CancelledError', 'It was stopped before it began. Nothing was changed.');
       try {
         return await link.answer(question(link));
       } catch (error) {
@@ -262,24 +350,30 @@ class Store {
     }
   }
 
-  /** @param {(link: Link) => PromiseLike<string>} question @param {boolean} [again] @returns {Promise<any>} */
-  async #ask(question, again = true) {
-    return read(await this.#raw(question, again));
+  /** @param {(link: Link) => PromiseLike<string>} question @param {boolean} [again] @param {AbortSignal} [signal] @returns {Promise<any>} */
+  async #ask(question, again = true, signal) {
+    return read(await this.#raw(question, again, signal));
   }
 
-  /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, again?: boolean }} [options] */
-  #call(verb, args = {}, { body, onProgress, again } = {}) {
-    return this.#withProgress(onProgress, (call) => this.#ask(({ session }) => session.call(this.log, verb, JSON.stringify(args), body ?? null, call), again));
+  /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, signal?: AbortSignal, again?: boolean }} [options] */
+  #call(verb, args = {}, { body, again, ...options } = {}) {
+    return this.#long(options, (call) => this.#ask(({ session }) => session.call(this.log, verb, JSON.stringify(args), body ?? null, call), again, options.signal));
   }
 
-  /** @param {Progress | undefined} onProgress @param {(call: number) => Promise<T>} work @returns {Promise<T>} @template T */
-  async #withProgress(onProgress, work) {
+  /**
+   * Do something that may take long: it tells how far it is, and is stopped on a signal.
+   * @param {{ onProgress?: Progress, signal?: AbortSignal }} options @param {(call: number) => Promise<T>} work @returns {Promise<T>} @template T
+   */
+  async #long({ onProgress, signal }, work) {
     const call = ++lastCall;
     if (onProgress) this.#progress.set(call, onProgress);
+    const cancel = () => void this.#current?.link.session.cancel(call);
+    signal?.addEventListener('abort', cancel);
     try {
       return await work(call);
     } finally {
       this.#progress.delete(call);
+      signal?.removeEventListener('abort', cancel);
     }
   }
 
@@ -301,8 +395,15 @@ class Store {
     }
   }
 
+  /** @param {string | null} why */
+  #isBehind(why) {
+    this.#behind = why;
+    if (['ready', 'saved', 'behind'].includes(this.#state.state)) this.#show('ready', 'Ready.');
+  }
+
   /** @param {State['state']} state @param {string} message */
   #show(state, message) {
+    if (this.#behind !== null && (state === 'ready' || state === 'saved')) [state, message] = ['behind', this.#behind];
     if (this.#state.state === state && this.#state.message === message) return;
     this.#state = { state, message };
     for (const listener of this.#listeners) listener(this.#state);
@@ -311,6 +412,7 @@ class Store {
   #noticed = (/** @type {import('./connection.js').Notice} */ notice) => {
     if (notice.kind === 'rows') this.#watches.get(notice.watch)?.listener(JSON.parse(notice.rows));
     else if (notice.kind === 'progress') this.#progress.get(notice.call)?.(notice.stage, notice.done, notice.total);
+    else if (notice.kind === 'behind' && notice.log === this.log) this.#isBehind(notice.why);
     else if (notice.kind === 'boot' && this.#state.state === 'booting') this.#show('booting', notice.message);
   };
 

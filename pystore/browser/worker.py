@@ -24,6 +24,7 @@ from pystore.platform import default_platform
 from pystore.schema import Schema
 from pystore.store import Store
 
+_Store = Any  # the store, with its history
 FILE_CHUNK_BYTES = 1 << 20
 _MARKED_BYTES = 64
 
@@ -62,7 +63,20 @@ class _Opened:
     quarantined: list[str]
     store: asyncio.Task[Store]
     stops: dict[int, Callable[[], None]] = field(default_factory=dict)
+    moments: dict[int, Any] = field(default_factory=dict)
     news: bool = False
+    behind: str | None = None
+    """Why the changes of other contexts could not be read the last time, or None."""
+
+    def close_moments(self) -> None:
+        """Let go of the past moments of this log."""
+        while self.moments:
+            self.moments.popitem()[1].close()
+
+    async def close(self) -> None:
+        """Close the store, and its past moments."""
+        self.close_moments()
+        await (await self.store).close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +90,8 @@ class _Call:
 
 
 _opened: dict[str, _Opened] = {}
+_calls: dict[int, asyncio.Task[Any]] = {}
+"""Calls that are being answered, by the numbers under which they can be cancelled."""
 
 
 # -- what JavaScript calls
@@ -116,10 +132,43 @@ def unwatch(log: str, key: int) -> None:
 
 
 async def call(
-    log: str, verb: str, args: str, body: Any, sink: Callable[[Any], None], progress: Callable[[str, int, int], None]
+    log: str, verb: str, args: str, body: Any, sink: Callable[[Any], None], progress: Callable[[str, int, int], None], key: int
 ) -> str:
-    """Answer one of `VERBS`."""
-    return await _answer(_call(log, verb, _Call(codec.decode(args), body, sink, progress)))
+    """Answer one of `VERBS`. Stopped by `cancel(key)`, the answer is an error that says what is kept."""
+    task = _calls[key] = asyncio.ensure_future(_call(log, verb, _Call(codec.decode(args), body, sink, progress)))
+    try:
+        return await _answer(task)
+    except asyncio.CancelledError:
+        kept = _KEPT.get(verb, "Nothing was changed.")
+        return _failed("CancelledError", f"It was stopped before it was done. {kept}")
+    finally:
+        del _calls[key]
+
+
+def cancel(key: int) -> None:
+    """Stop a call. One that is unknown, or over, is no error."""
+    if (task := _calls.get(key)) is not None:
+        task.cancel()
+
+
+async def at(log: str, key: int, moment: str) -> str:
+    """Open a past moment (JSON: a time, an event's id, or a number of events ago), for `query_at` until `close_at`; what is known of it."""
+    return await _answer(_at(log, key, codec.decode(moment)))
+
+
+def query_at(log: str, key: int, sql: str, parameters: str) -> str:
+    """The rows of a query, on what was there at a past moment."""
+    try:
+        rows: bytes = _moment(log, key).query_json(sql, _parameters(parameters))
+        return rows.decode()
+    except Exception as error:  # noqa: BLE001
+        return _failure(error)
+
+
+def close_at(log: str, key: int) -> None:
+    """Let go of a past moment. One that is unknown, or closed, is no error."""
+    if (opened := _opened.get(log)) is not None and (moment := opened.moments.pop(key, None)) is not None:
+        moment.close()
 
 
 async def append(log: str, events: Any, batch: str | None, durability: Any) -> str:
@@ -127,11 +176,15 @@ async def append(log: str, events: Any, batch: str | None, durability: Any) -> s
     return await _answer(_store_of(log, lambda store: store.append_json(events.to_bytes(), batch=batch, durability=durability)))
 
 
-async def catch_up(log: str) -> None:
-    """Take in what another context has committed; the hint may come too late or in vain."""
+async def catch_up(log: str) -> str | None:
+    """Take in what another context has committed; the hint may come too late or in vain.
+
+    If that does not work, or works again: `{"behind": why}`, or null in its place. Queries show what was known until then.
+    """
     opened = _opened.get(log)
     if opened is None or opened.news or not opened.store.done():
-        return
+        return None
+    before = opened.behind
     opened.news = True  # hints that come before the catching up begins are one
     try:
         store = await opened.store
@@ -139,10 +192,12 @@ async def catch_up(log: str) -> None:
             opened.news = False
             with opened.marking:
                 await store.projection.catch_up()
-    except PyStoreError:
-        pass  # the next append is told; until then queries show what was known
+        opened.behind = None
+    except Exception as error:  # noqa: BLE001
+        opened.behind = f"Changes of another window cannot be read: {error}"
     finally:
         opened.news = False
+    return None if opened.behind == before else codec.encode({"behind": opened.behind}).decode()
 
 
 async def close(log: str) -> str:
@@ -178,6 +233,34 @@ async def _events(store: Store, call: _Call) -> Any:
     return await store.events(**call.args)
 
 
+async def _undo(store: _Store, call: _Call) -> Any:
+    return await store.undo(call.args["ids"], batch=call.args["batch"])
+
+
+async def _redo(store: _Store, call: _Call) -> Any:
+    return await store.redo(call.args["ids"], batch=call.args["batch"])
+
+
+async def _restore_to(store: _Store, call: _Call) -> Any:
+    return await store.restore_to(call.args["moment"])
+
+
+async def _activity(store: _Store, call: _Call) -> Any:
+    return await store.activity(**call.args)
+
+
+async def _conflicts(store: _Store, _: _Call) -> Any:
+    return await store.conflicts()
+
+
+async def _waiting(store: _Store, _: _Call) -> Any:
+    return await store.waiting()
+
+
+async def _verify(store: _Store, call: _Call) -> Any:
+    return await store.verify(on_progress=call.progress)
+
+
 async def _save(store: Store, call: _Call) -> None:
     async for chunk in store.save(gzip=call.args["gzip"], on_progress=call.progress):
         call.sink(to_js(chunk))
@@ -202,12 +285,24 @@ VERBS: dict[str, Callable[[Store, _Call], Awaitable[Any]]] = {
     "flush": _flush,
     "rename": _rename,
     "events": _events,
+    "undo": _undo,
+    "redo": _redo,
+    "restore_to": _restore_to,
+    "activity": _activity,
+    "conflicts": _conflicts,
+    "waiting": _waiting,
+    "verify": _verify,
     "save": _save,
     "inspect": _inspect,
     "restore": _restore,
     "import_file": _import_file,
-    # History: undo, redo, restore_to, at. Then backups and sync.
+    # Then backups and sync.
 }
+_KEPT = {
+    "import_file": "What had come in until then is kept: undo the import to take it out again, or bring the file in again for the rest.",
+    "save": "No file was made. Nothing was changed.",
+}
+"""What is there after a verb was stopped, where it is not as it was before."""
 
 
 async def _call(log: str, verb: str, call: _Call) -> Any:
@@ -238,8 +333,18 @@ async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Cal
     state = store.log.state
     return {
         "log": log, "name": state.name, "events": state.events, "replica": state.writer, "read_only": store.read_only,
-        "quarantined": opened.quarantined,
+        "quarantined": opened.quarantined, "behind": opened.behind,
     }
+
+
+async def _at(log: str, key: int, wanted: str | int) -> Any:
+    store: _Store = await _opened_store(log)
+    moment = await store.at(wanted)
+    if (opened := _opened.get(log)) is None or not opened.store.done() or opened.store.result() is not store:
+        moment.close()
+        raise ClosedError("The log was closed meanwhile. Open it again.")
+    opened.moments[key] = moment
+    return moment.info
 
 
 async def _drop_if_lost(log: str) -> None:
@@ -253,7 +358,7 @@ async def _drop_if_lost(log: str) -> None:
     except StorageError:
         if _opened.get(log) is opened:
             del _opened[log]
-        await store.close()
+        await opened.close()
 
 
 async def _open_anew(
@@ -290,12 +395,13 @@ def load_schema(name: str) -> Schema:
 async def _close(log: str) -> None:
     opened = _opened.pop(log, None)
     if opened is not None:
-        await (await opened.store).close()
+        await opened.close()
 
 
 async def _forget(log: str) -> None:
     opened = _opened.pop(log, None)
     if opened is not None:
+        opened.close_moments()
         await (await opened.store).forget()
     else:
         storage = await default_platform().open_log(log)
@@ -316,6 +422,13 @@ async def _opened_store(log: str) -> Store:
     return await asyncio.shield(opened.store)
 
 
+def _moment(log: str, key: int) -> Any:
+    opened = _opened.get(log)
+    if opened is None or key not in opened.moments:
+        raise ClosedError("This past moment is not open any more. Open it again.")
+    return opened.moments[key]
+
+
 async def _store_of(log: str, ask: Callable[[Store], Awaitable[Any]]) -> Any:
     return await ask(await _opened_store(log))
 
@@ -332,16 +445,19 @@ async def _answer(answer: Awaitable[Any]) -> str:
 
 def _failure(error: Exception) -> str:
     if isinstance(error, PyStoreError):
-        told = {"code": error.code, "message": error.message, "details": error.details}
-    else:
-        told = {
-            "code": "InternalError", "message": f"Something is wrong in the program itself: {error!r}. What was saved is safe.",
-            "details": {"traceback": "".join(traceback.format_exception(error))},
-        }
+        return _failed(error.code, error.message, error.details)
+    return _failed(
+        "InternalError", f"Something is wrong in the program itself: {error!r}. What was saved is safe.",
+        {"traceback": "".join(traceback.format_exception(error))},
+    )
+
+
+def _failed(code: str, message: str, details: Any = None) -> str:
+    told = {"code": code, "message": message, "details": details or {}}
     try:
         return "!" + codec.encode(told).decode()
     except (TypeError, ValueError):
-        return "!" + codec.encode({**told, "details": {"repr": repr(told["details"])}}).decode()
+        return "!" + codec.encode({**told, "details": {"repr": repr(details)}}).decode()
 
 
 def _parameters(parameters: str) -> Any:

@@ -42,6 +42,9 @@ function safety(app) {
   if (app.status.state === 'error') {
     return { level: 'poor', sentence: 'What you write now cannot be saved.', advice: app.status.message };
   }
+  if (app.status.state === 'behind') {
+    return { level: 'fair', sentence: 'What you write here is saved. What another window wrote does not show here.', advice: `${app.status.message} Reload this page; if that does not help, save a file.` };
+  }
   if (events === 0) return { level: 'fair', sentence: 'There is nothing to lose yet.', advice: 'Once there is, this tells how safe it is.' };
   if (file && (since === 0 || days < 7)) {
     const rest = since === 0 ? 'It holds everything.' : `${count(since, 'change')} came after it.`;

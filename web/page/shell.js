@@ -137,7 +137,7 @@ function Assistants() {
 
 /** @type {Record<string, string>} */
 const STATES = {
-  booting: 'Opening', ready: 'Saved', saved: 'Saved', saving: 'Saving', 'read-only': 'Read-only', error: 'Cannot save', restarting: 'Restarting',
+  booting: 'Opening', ready: 'Saved', saved: 'Saved', saving: 'Saving', behind: 'Behind', 'read-only': 'Read-only', error: 'Cannot save', restarting: 'Restarting',
 };
 
 /** How it is, always in sight; it leads to the Data room. */
@@ -148,7 +148,7 @@ function StateChip() {
   const label = waiting && state !== 'error' && state !== 'read-only' ? (app.store ? 'Saving' : 'Opening') : STATES[state] ?? state;
   const bytes = Object.values(app.stats?.bytes ?? {}).reduce((sum, n) => sum + n, 0);
   const kept = app.persisted === null || !app.hasData ? '' : app.persisted ? ', which the browser keeps' : ', this browser may clear it';
-  const detail = state === 'error' || state === 'read-only' || state === 'restarting' ? message
+  const detail = ['error', 'read-only', 'restarting', 'behind'].includes(state) ? message
     : app.opening && app.opening.total > 0 ? `${grouped(app.opening.done)} of ${grouped(app.opening.total)} changes read`
       : waiting && !app.store ? `${count(waiting, 'message')} to be saved`
         : app.stats ? `${size(bytes)} here${kept}` : '';

@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * What page and worker say to each other. A page asks by calling a `Session` through Comlink. An answer is JSON text, made by
- * Python and read by the page, or an error: `!{"code", "message", "details"}`. What the worker says unasked comes as a `Notice`.
+ * Python and read by the page, or an error: `!{"code", "message", "details"}`. What the worker says unasked comes as a `Notice`;
+ * `behind` tells why the changes of other windows cannot be read, or (null) that they can again.
  */
 
 /** @typedef {'died' | 'hung' | 'recycled' | 'failed'} Reason why a worker is gone; `failed`: it never worked, and no other is tried */
@@ -9,6 +10,7 @@
  * @typedef {{ kind: 'boot', message: string }
  *   | { kind: 'progress', call: number, stage: string, done: number, total: number }
  *   | { kind: 'rows', watch: number, rows: string }
+ *   | { kind: 'behind', log: string, why: string | null }
  *   | { kind: 'gone', reason: Reason, message: string }} Notice
  */
 /**
@@ -23,6 +25,10 @@
  * @property {(log: string, events: Uint8Array, batch: string, durability: string) => Promise<string>} append
  * @property {(log: string, verb: string, args: string, body: Blob | null, call: number) => Promise<string>} call
  * @property {(log: string, args: string, call: number) => Promise<[string, Blob | null]>} save
+ * @property {(call: number) => void} cancel stop a `call` or `save`, if it can still be stopped
+ * @property {(log: string, past: number, moment: string) => Promise<string>} at open a past moment, under a number of the page's
+ * @property {(log: string, past: number, sql: string, parameters: string) => Promise<string>} queryAt
+ * @property {(past: number) => void} closeAt
  * @property {(log: string) => void} close
  * @property {(log: string) => Promise<string>} forget
  * @property {() => void} pause

@@ -32,7 +32,8 @@ const CHECKPOINT = 'head';
 /**
  * @typedef {object} Python
  * @property {any} open_store @property {any} query @property {any} watch @property {any} unwatch @property {any} append
- * @property {any} call @property {any} catch_up @property {any} close @property {any} forget @property {any} views_version
+ * @property {any} call @property {any} cancel @property {any} at @property {any} query_at @property {any} close_at
+ * @property {any} catch_up @property {any} close @property {any} forget @property {any} views_version
  */
 
 export class Supervisor {
@@ -115,6 +116,11 @@ export class Supervisor {
     return this.ask((python) => awaited(python.forget(log)));
   }
 
+  /** Let go of a past moment. @param {{ log: string, key: number }} opened */
+  closeAt({ log, key }) {
+    void this.ask((python) => python.close_at(log, key));
+  }
+
   /** What only JavaScript knows of the worker. */
   about() {
     return { worker: this.host.alone ? 'shared' : 'dedicated', heap_bytes: this.heapBytes(), boot: this.#booted };
@@ -136,8 +142,8 @@ export class Supervisor {
     const worker = pyodide.pyimport('pystore.browser.worker');
     worker.start();
     this.#marker = worker.marker.getBuffer('u8').data.byteOffset;
-    const { open_store, query, watch, unwatch, append, call, catch_up, close, forget, views_version } = worker;
-    return { open_store, query, watch, unwatch, append, call, catch_up, close, forget, views_version };
+    const { open_store, query, watch, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version } = worker;
+    return { open_store, query, watch, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version };
   }
 
   /** @param {unknown} error */
@@ -182,9 +188,10 @@ export class Supervisor {
     }
   }
 
-  /** @param {string} log */
-  #catchUp(log) {
-    return this.ask((python) => awaited(python.catch_up(log)));
+  /** Take in what another context has committed, and tell the pages if that does not work, or works again. @param {string} log */
+  async #catchUp(log) {
+    const told = await this.ask((python) => awaited(python.catch_up(log)));
+    if (told) this.#tell({ kind: 'behind', log, why: JSON.parse(told).behind });
   }
 
   #whenIdle() {
@@ -204,7 +211,10 @@ export class Supervisor {
 class Client {
   /** @type {MessagePort | undefined} */ #notices;
   /** @type {Map<string, number>} how often the page has opened a log */ #opened = new Map();
+  // What the page numbers for itself, by its numbers; `key` is the number that Python knows.
   /** @type {Map<number, { log: string, key: number }>} */ #watches = new Map();
+  /** @type {Map<number, { log: string, key: number }>} */ #pasts = new Map();
+  /** @type {Map<number, number>} */ #calls = new Map();
   /** @type {Supervisor} */ #supervisor;
   static #nextKey = 1;
 
@@ -265,7 +275,7 @@ class Client {
 
   /** @param {string} log @param {string} verb @param {string} args @param {Blob | null} body @param {number} call @returns {Promise<string>} */
   async call(log, verb, args, body, call) {
-    const answer = await this.#supervisor.ask((python) => awaited(python.call(log, verb, args, body, () => {}, this.#progress(call))));
+    const answer = await this.#call(log, verb, args, body, () => {}, call);
     return verb === 'stats' && answer[0] !== '!' ? JSON.stringify({ ...JSON.parse(answer), ...this.#supervisor.about() }) : answer;
   }
 
@@ -274,8 +284,50 @@ class Client {
   async save(log, args, call) {
     /** @type {Blob[]} */ const parts = [];
     const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => void parts.push(new Blob([chunk]));
-    const answer = await this.#supervisor.ask((python) => awaited(python.call(log, 'save', args, null, sink, this.#progress(call))));
+    const answer = await this.#call(log, 'save', args, null, sink, call);
     return [answer, answer[0] === '!' ? null : new Blob(parts)];
+  }
+
+  /**
+   * @param {string} log @param {string} verb @param {string} args @param {Blob | null} body @param {(chunk: Uint8Array<ArrayBuffer>) => void} sink
+   * @param {number} call @returns {Promise<string>}
+   */
+  async #call(log, verb, args, body, sink, call) {
+    const key = Client.#nextKey++;
+    this.#calls.set(call, key);
+    try {
+      return await this.#supervisor.ask((python) => awaited(python.call(log, verb, args, body, sink, this.#progress(call), key)));
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  /** @param {number} call */
+  cancel(call) {
+    const key = this.#calls.get(call);
+    if (key !== undefined) void this.#supervisor.ask((python) => python.cancel(key));
+  }
+
+  /** @param {string} log @param {number} past @param {string} moment @returns {Promise<string>} */
+  async at(log, past, moment) {
+    const opened = { log, key: Client.#nextKey++ };
+    this.#pasts.set(past, opened);
+    const answer = await this.#supervisor.ask((python) => awaited(python.at(log, opened.key, moment)));
+    if (this.#pasts.get(past) !== opened) this.#supervisor.closeAt(opened); // the page did not wait for it
+    else if (answer[0] === '!') this.#pasts.delete(past);
+    return answer;
+  }
+
+  /** @param {string} log @param {number} past @param {string} sql @param {string} parameters @returns {Promise<string>} */
+  queryAt(log, past, sql, parameters) {
+    return this.#supervisor.ask((python) => python.query_at(log, this.#pasts.get(past)?.key ?? 0, sql, parameters));
+  }
+
+  /** @param {number} past */
+  closeAt(past) {
+    const opened = this.#pasts.get(past);
+    this.#pasts.delete(past);
+    if (opened) this.#supervisor.closeAt(opened);
   }
 
   /** @param {string} log */
@@ -300,6 +352,7 @@ class Client {
   leave() {
     this.#supervisor.clients.delete(this);
     for (const [watch, { log }] of this.#watches) this.unwatch(log, watch);
+    for (const past of this.#pasts.keys()) this.closeAt(past);
     for (const [log, times] of this.#opened) for (let i = 0; i < times; i++) this.#supervisor.release(log);
     this.#opened.clear();
   }
