@@ -63,6 +63,32 @@ def test_a_tab_is_told_of_what_another_one_wrote(tabs: list[Client]) -> None:
     writer.wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 3")
 
 
+@pytest.mark.parametrize("worker", ["shared", "dedicated"])
+def test_a_tab_says_so_while_it_cannot_read_what_another_wrote(context: BrowserContext, client_site: str, worker: str) -> None:
+    tab = Client.in_new_window(context, client_site, worker)
+    tab.open()
+    tab.append(note("1"))
+    tab.run("""
+      const change = { add: [[2, 2, 1]], delete: [], meta: [], batches: [], durability: 'strict' };
+      window.database = new indexeddb.LogDatabase('notes');
+      await database.commit(JSON.stringify(change), [new TextEncoder().encode('noise')]);
+    """)
+    tab.wait("states.at(-1).state === 'behind'")
+    assert tab.run("return states.at(-1).message").startswith("Changes of another window cannot be read: ")
+    assert tab.notes() == ["1"]
+    other = Client.in_new_window(context, client_site, worker)
+    if worker == "shared":
+        assert other.open()["behind"] == tab.run("return states.at(-1).message")
+
+    tab.run("""
+      await database.commit(JSON.stringify({ add: [], delete: [2], meta: [], batches: [], durability: 'strict' }), []);
+      new BroadcastChannel('pystore/notes').postMessage(2);
+    """)
+    tab.wait("states.at(-1).state === 'ready'")
+    tab.append(note("2"))
+    assert tab.states()[-1] == "saved"
+
+
 def test_all_tabs_share_one_python_where_they_can(context: BrowserContext, client_site: str) -> None:
     tabs = [Client.in_new_window(context, client_site) for _ in range(2)]
     for tab in tabs:
