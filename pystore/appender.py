@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from pystore import codec, versions
 from pystore.clock import stamps_from
-from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, ReadOnlyError
+from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError
 from pystore.event import Draft, Head, Recorded
 from pystore.log import LogState
 from pystore.ports import Durability
@@ -133,6 +133,8 @@ class Appender:
                 await projection.log.commit(events, state, _batches(group), meta, _strictest(group))
             except BaseException as error:
                 self._take_back()
+                if isinstance(error, QuotaError) and await projection.checkpoints.make_room():
+                    continue
                 if isinstance(error, PyStoreError) and not isinstance(error, (ConflictError, OutcomeUnknownError)):
                     raise  # nothing was stored
                 if not isinstance(error, Exception):
@@ -142,10 +144,16 @@ class Appender:
                 if not group:
                     return
                 continue
+            before = projection.shown
             self._settle()
             projection.document = document
+            touched: frozenset[str] | None = projection.view.take_touched()
+            if not before.shows_the_same(projection.log.state.marks):
+                projection.shown = before  # until it is folded anew the view is behind
+                await projection.refold()
+                touched = None
             _answer(group)
-            projection.committed(projection.view.take_touched())
+            projection.committed(touched)
             return
         raise ConflictError("Other tabs keep writing at the same time. Nothing was stored; try again.")
 

@@ -14,6 +14,8 @@ MAX_COUNTER = 0xFFFF
 MAX_FUTURE_MS = 5 * 60 * 1000
 """How far ahead of the local wall clock a foreign stamp may be (the bound that Evolu uses)."""
 
+MAX_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
 ZERO = "000000000000-0000"
 
 
@@ -48,6 +50,13 @@ def iso_of_ms(ms: int) -> str:
 def iso_of(hlc: str) -> str:
     """The time of a stamp: UTC, ISO 8601 with milliseconds and `Z`."""
     return iso_of_ms(int(hlc[:12], 16))
+
+
+def ms_of_iso(text: str) -> int:
+    """Milliseconds since 1970 of a time in ISO 8601; UTC unless it says otherwise. Raises ValueError."""
+    when = dt.datetime.fromisoformat(text)
+    since = (when if when.tzinfo else when.replace(tzinfo=dt.UTC)) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    return since // dt.timedelta(milliseconds=1)
 
 
 class HybridClock:

@@ -12,7 +12,7 @@ Rules that everything here serves:
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -20,9 +20,10 @@ from typing import NamedTuple
 from pystore import codec
 from pystore.clock import MAX_FUTURE_MS, ZERO, HybridClock, iso_of, ms_of
 from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersionError, PyStoreError, ValidationError
-from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, record
+from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
+from pystore.marks import Marks, Order, Span
 from pystore.ports import Commit, Durability, LogStorage, Segment
-from pystore.segment import EMPTY, events_in, events_in_order, pack
+from pystore.segment import EMPTY, ends, events_in, events_in_order, pack, unpack_bytes
 
 FORMAT = 1
 MAX_NAME = 200
@@ -36,7 +37,10 @@ SEGMENT_BYTES = 2 << 20
 
 
 class LogState(NamedTuple):
-    """What is known of a log as a whole. `segment` is the number of its last segment, `named` the place of the event that named it."""
+    """What is known of a log as a whole. `segment` is the number of its last segment, `named` the place of the event that named it.
+
+    `marks` tell which events are undone. A name is not undone: another one is given.
+    """
 
     log: str
     epoch: str
@@ -44,9 +48,10 @@ class LogState(NamedTuple):
     name: str
     feeds: Mapping[str, Head] = MappingProxyType({})
     counts: Mapping[str, int] = MappingProxyType({})
-    newest: tuple[str, str] = (ZERO, "")
-    named: tuple[str, str] = (ZERO, "")
+    newest: Order = (ZERO, "")
+    named: Order = (ZERO, "")
     segment: int = 0
+    marks: Marks = Marks()
 
     @property
     def events(self) -> int:
@@ -63,10 +68,40 @@ class LogState(NamedTuple):
                 name, named = name_in(event) or name, event.order
         if events:
             newest = max(newest, events[-1].order)
-        return self._replace(name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment)
+        marks = self.marks.and_those_of(events)
+        return self._replace(name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment, marks=marks)
+
+    def knows(self, event: Recorded) -> bool:
+        """Whether the event is among those that this is the state of."""
+        return event.seq <= self.feeds.get(event.replica, _NO_HEAD).seq
+
+    def is_undone(self, event: Recorded) -> bool:
+        """Whether the event is undone."""
+        return self.marks.is_undone(event.replica, event.seq, event.order)
+
+    def shows_the_same(self, marks: Marks) -> bool:
+        """Whether of all these events the same ones are undone if `marks` are what counts."""
+        return self.marks.agree(marks, {replica: head.seq for replica, head in self.feeds.items()}, self.newest)
+
+    def to_meta(self, before: LogState | None = None) -> dict[str, bytes]:
+        """The state as it is kept in the log's metadata; the marks only if they are others than `before`."""
+        meta = {"head": self.to_json()}
+        return meta if before is not None and before.marks is self.marks else {**meta, "marks": codec.encode(self.marks.to_json())}
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, bytes]) -> LogState | None:
+        """The state that is kept in a log's metadata; None if the log was never written. Raises as `from_json`."""
+        raw = meta.get("head")
+        if raw is None:
+            return None
+        state = cls.from_json(raw)
+        try:
+            return state._replace(marks=Marks.from_json(codec.decode(meta.get("marks", b"[]"))))
+        except (ValueError, TypeError) as error:
+            raise _damaged_record() from error
 
     def to_json(self) -> bytes:
-        """The state as it is kept in the log's metadata, and in a checkpoint of the view."""
+        """The state but for its marks."""
         return codec.encode({
             "format": FORMAT, "log": self.log, "epoch": self.epoch, "writer": self.writer, "name": self.name, "segment": self.segment,
             "newest": list(self.newest), "named": list(self.named), "events": self.events, "counts": dict(self.counts),
@@ -88,7 +123,14 @@ class LogState(NamedTuple):
         except PyStoreError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise CorruptError("The log's own record is damaged. Restore it from a backup.") from error
+            raise _damaged_record() from error
+
+
+def _damaged_record() -> CorruptError:
+    return CorruptError("The log's own record is damaged. Restore it from a backup.")
+
+
+_NO_HEAD = Head()
 
 
 def _order(value: Sequence[str]) -> tuple[str, str]:
@@ -110,13 +152,14 @@ class EventLog:
         self.storage = storage
         self.state = state
         self.clock = clock
+        self._ends: dict[tuple[int, int], tuple[Order, Order]] = {}
+        """Where segments begin and end in the log's order, by number and first number, as far as it was asked for."""
         clock.see(state.newest[0])
 
     @classmethod
     async def open(cls, storage: LogStorage, log: str, name: str, clock: HybridClock) -> EventLog:
         """The log in `storage`; a new one, not yet written anywhere, if there is none."""
-        raw = (await storage.meta()).get("head")
-        state = LogState.from_json(raw) if raw else LogState(log, new_epoch(), new_replica_id(), name)
+        state = LogState.from_meta(await storage.meta()) or LogState(log, new_epoch(), new_replica_id(), name)
         return cls(storage, state, clock)
 
     # -- appending
@@ -141,7 +184,7 @@ class EventLog:
         state = state._replace(segment=number)
         segment = Segment(number, number, len(events), pack([event.line for event in events], level=1))
         await self.storage.commit(
-            Commit(add=[segment], meta={"head": state.to_json(), **meta}, batches=batches, durability=durability)
+            Commit(add=[segment], meta={**state.to_meta(self.state), **meta}, batches=batches, durability=durability)
         )
         self.state = state
 
@@ -192,29 +235,46 @@ class EventLog:
 
     async def is_replaced(self) -> bool:
         """Whether the storage holds another log than the one that `state` is of: replaced, begun by another, or removed."""
-        raw = (await self.storage.meta()).get("head")
-        if raw is None:
-            return self.state.segment > 0
-        return LogState.from_json(raw).epoch != self.state.epoch
+        stored = LogState.from_meta(await self.storage.meta())
+        return self.state.segment > 0 if stored is None else stored.epoch != self.state.epoch
 
-    async def all_segments(self) -> list[Segment]:
-        """Every segment, bodies packed as they are stored: all events as of one moment, each once.
+    async def all_segments(self, after: int = 0) -> list[Segment]:
+        """Every segment with a number above `after`, bodies packed as they are stored: all events as of one moment, each once.
 
         Raises CorruptError if one is missing.
         """
         segments: list[Segment] = []
-        after = 0
+        missing = after + 1
         while page := await self.storage.segments(after):
             for segment in page:
                 # One that was merged, or put in place of all, after the page before was read.
                 while segments and segments[-1].number >= segment.first:
                     segments.pop()
-                expected = segments[-1].number + 1 if segments else 1
+                expected = segments[-1].number + 1 if segments else missing
                 if segment.first > expected:
                     raise _missing(expected)
                 segments.append(segment)
             after = segments[-1].number
         return segments
+
+    async def newest_first(self) -> AsyncIterator[list[Recorded]]:
+        """All events, newest first, in lists: what comes later is unpacked when its turn comes."""
+        segments = [segment for segment in await self.all_segments() if segment.events]
+        for segment in segments:
+            # Where it begins and ends costs unpacking it, and never changes.
+            if (segment.number, segment.first) not in self._ends:
+                self._ends[segment.number, segment.first] = ends(segment.body)
+        groups: list[list[bytes]] = []
+        end: Order = ("", "")
+        for segment in sorted(segments, key=lambda segment: self._ends[segment.number, segment.first]):
+            first, last = self._ends[segment.number, segment.first]
+            if groups and first <= end:
+                groups[-1].append(segment.body)  # they overlap
+            else:
+                groups.append([segment.body])
+            end = max(end, last)
+        for group in reversed(groups):
+            yield list(events_in_order(group))[::-1]
 
     async def find(self, replica: str, first: int, last: int) -> list[Recorded]:
         """The events of one replica with numbers from `first` to `last`, as far as they are there."""
@@ -222,6 +282,21 @@ class EventLog:
         for segment in await self.all_segments():
             found += [event for event in events_in(segment.body) if event.replica == replica and first <= event.seq <= last]
         return sorted(found, key=lambda event: event.seq)
+
+    async def events_by_id(self, ids: Iterable[str]) -> dict[str, Recorded]:
+        """The events with these ids, as far as they are there. The cost follows how far back they are."""
+        wanted = {f'\n{{"replica":"{span.replica}","seq":{span.first},'.encode() for text in ids if (span := Span.parse(text))}
+        found: dict[str, Recorded] = {}
+        for segment in reversed(await self.all_segments()):
+            if not wanted:
+                break
+            blob = b"\n" + unpack_bytes(segment.body)
+            for begin in [begin for begin in wanted if begin in blob]:
+                at = blob.index(begin) + 1
+                event = parse_line(blob[at : blob.index(b"\n", at)])
+                found[event.id] = event
+                wanted.remove(begin)
+        return found
 
     # -- adding others' events
 
@@ -240,7 +315,7 @@ class EventLog:
             # Numbers go on, so that a reader of the old log notices; the first new segment stands for all before it.
             added[0] = replace(added[0], first=1)
         delete = [segment.number for segment in await self.all_segments()] if instead else []
-        await self.storage.commit(Commit(add=added, delete=delete, meta={"head": state.to_json(), "merged_upto": b"0", **meta}))
+        await self.storage.commit(Commit(add=added, delete=delete, meta={**state.to_meta(), "merged_upto": b"0", **meta}))
         self.state = state
         self.clock.see(state.newest[0])
 

@@ -78,6 +78,9 @@ class MemoryStorage:
     async def load_checkpoint(self, name: str) -> Checkpoint | None:
         return self._open_log().checkpoints.get(name)
 
+    async def checkpoints(self) -> dict[str, bytes]:
+        return {name: checkpoint.about for name, checkpoint in self._open_log().checkpoints.items()}
+
     async def delete_checkpoint(self, name: str) -> None:
         self._open_log().checkpoints.pop(name, None)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from pystore import codec
 from pystore.event import Event, Recorded
+from pystore.marks import REDONE, SPAN_PATTERN, UNDONE
 from pystore.schema import EventType, Handler
 
 if TYPE_CHECKING:
@@ -30,6 +31,22 @@ class Imported(Event):
     events: list[str]
 
 
+NAMED, IMPORTED = "$named", "$imported"
+Spans = Annotated[list[Annotated[str, Field(pattern=SPAN_PATTERN)]], Field(min_length=1)]
+
+
+class Undone(Event):
+    """Events were undone: `replica:seq`, or `replica:first-last` for many. See `marks`."""
+
+    events: Spans
+
+
+class Redone(Event):
+    """Events that had been undone were brought back."""
+
+    events: Spans
+
+
 def _imported(view: View, event: Recorded) -> None:
     data: Imported = event.data
     view.execute(
@@ -39,11 +56,11 @@ def _imported(view: View, event: Recorded) -> None:
 
 
 class _OwnTypes:
-    """The own types by name and by model. The log keeps the name itself, so `$named` has no handler."""
+    """The own types by name and by model. The log itself keeps names and marks, so these have no handlers."""
 
     def __init__(self, *types: tuple[str, type[Event], list[Handler]]) -> None:
         self.by_type = {name: EventType(name, 1, model, handlers) for name, model, handlers in types}
         self.by_model: dict[type[Event], EventType] = {declared.model: declared for declared in self.by_type.values()}
 
 
-OWN_TYPES = _OwnTypes(("$named", Named, []), ("$imported", Imported, [_imported]))
+OWN_TYPES = _OwnTypes((NAMED, Named, []), (IMPORTED, Imported, [_imported]), (UNDONE, Undone, []), (REDONE, Redone, []))

@@ -87,6 +87,10 @@ class LogStorage(Protocol):
         """The checkpoint of that name as it was saved; None if there is none or its bytes no longer match their checksum."""
         ...
 
+    async def checkpoints(self) -> dict[str, bytes]:
+        """`about` of every checkpoint kept, by name: what can be loaded, not whether its bytes are still right."""
+        ...
+
     async def delete_checkpoint(self, name: str) -> None:
         """Remove the checkpoint of that name. Without one this does nothing."""
         ...

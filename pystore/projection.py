@@ -10,33 +10,44 @@ Rules that everything here serves:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from itertools import islice
+from typing import NamedTuple
 
 from pystore import codec, versions
+from pystore.checkpoints import NEAR_EVENTS, Checkpoints, Kept
 from pystore.clock import HybridClock
-from pystore.errors import ClosedError, ConflictError, CorruptError, PyStoreError
+from pystore.errors import ClosedError, ConflictError, CorruptError
 from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
 from pystore.log import EventLog, LogState
-from pystore.ports import Checkpoint, LogStorage, Platform
+from pystore.marks import REDONE, UNDONE, Marks, Order
+from pystore.ports import LogStorage, Platform
 from pystore.progress import Progress
 from pystore.projector import BeforeEach, Projector
 from pystore.schema import Schema
-from pystore.segment import events_in_order
+from pystore.segment import events_of, runs_in_order
 from pystore.versions import VersionDocument
 from pystore.view import View
 
 MAX_TRIES = 10
 """How often something is tried again because other writers were first."""
-CHECKPOINT = "head"
-"""The name of the checkpoint that an open begins with."""
 CHECKPOINT_AFTER_EVENTS = 500
 CHECKPOINT_AFTER_SHARE = 50
 """A checkpoint is due when the events since the last one exceed both numbers: the second is a share, 1/50 of the log."""
+CHECKPOINTS_OF_A_FOLD = 4
+"""A long fold leaves a checkpoint after each such part of the log."""
 FOLD_SLICE = 500
 """Events folded before other work gets its turn: about 10 ms."""
+
+
+class Folded(NamedTuple):
+    """A view that was made: the state of the log from which it was folded on, and the one it shows."""
+
+    view: View
+    start: LogState
+    shown: LogState
 
 
 class Projection:
@@ -59,6 +70,7 @@ class Projection:
         self.closed = False
         self._before_each = before_each
         self._quarantine = frozenset(quarantine)
+        self.checkpoints = Checkpoints(log.storage, self._fingerprint())
         self._checkpointed = 0
         self._listeners: list[Callable[[], None]] = []
         self.view = View(schema)
@@ -103,17 +115,13 @@ class Projection:
         self.document = document
 
     async def _load_view(self, on_progress: Progress | None) -> bool:
-        """Bring view and log up to date from the checkpoint on; False if the log was replaced meanwhile."""
+        """Bring view and log up to date from the newest checkpoint on; False if the log was replaced meanwhile."""
         stored = self.log.state
-        checkpoint = await self.log.storage.load_checkpoint(CHECKPOINT)
-        start = self._checkpoint_state(checkpoint, stored)
-        if checkpoint is not None and start is not None:
-            view = View(self.schema, checkpoint.image)
-        else:
-            start = LogState(stored.log, stored.epoch, stored.writer, stored.name)
-            view = View(self.schema)
+        view, kept = await self._begin(await self.checkpoints.usable(stored, stored.marks))
+        start = kept.state if kept else self._nothing()
         self._checkpointed = start.events
         self.show(view, start)
+        self.projector.marks = stored.marks
         state, late, damage = start, False, None
         try:
             async for events, state_then in self.log.tail(start):
@@ -133,28 +141,30 @@ class Projection:
                 events=state.events, expected=stored.events,
             )
         self.log.state = state
-        if late:
+        if late or not state.shows_the_same(stored.marks):
             await self.refold(on_progress)
         else:
             self.shown = state
         return True
 
-    def _checkpoint_state(self, checkpoint: Checkpoint | None, stored: LogState) -> LogState | None:
-        if checkpoint is None:
-            return None
-        try:
-            about = codec.decode(checkpoint.about)
-            state = LogState.from_json(codec.encode(about["state"]))
-        except (ValueError, KeyError, TypeError, PyStoreError):
-            return None  # made by another version: the view is regenerated
-        is_of_this_log = state.epoch == stored.epoch and state.segment <= stored.segment
-        # A development version's handlers change without its number.
-        is_of_this_view = self.schema.views != 0 and about.get("view") == self._fingerprint()
-        return state if is_of_this_log and is_of_this_view else None
+    async def _begin(self, candidates: Iterable[Kept]) -> tuple[View, Kept | None]:
+        """A view from the first of `candidates` that can be loaded, and which that was; an empty one if none can."""
+        for kept in candidates:
+            image = await self.checkpoints.load(kept)
+            if image is not None:
+                return View(self.schema, image), kept
+        return View(self.schema), None
+
+    def _nothing(self) -> LogState:
+        """The state of this log without any event."""
+        log = self.log.state
+        return LogState(log.log, log.epoch, log.writer, log.name)
 
     def _fingerprint(self) -> str:
-        """What an image of the view depends on beside the events."""
+        """What an image of the view depends on beside the events. A development version's handlers change without its number."""
         schema = self.schema
+        if schema.views == 0:
+            return os.urandom(16).hex()
         searches = [repr(search) for search in schema.searches]
         parts = [schema.name, schema.app, schema.views, schema.tables, searches, sorted(self._quarantine)]
         return sha256(codec.encode(parts)).hexdigest()
@@ -163,6 +173,7 @@ class Projection:
         """What folds this store's events into `view`."""
         projector = Projector(self.schema, view, self._before_each)
         projector.quarantine = self._quarantine
+        projector.marks = self.log.state.marks
         return projector
 
     def show(self, view: View, state: LogState) -> None:
@@ -185,7 +196,8 @@ class Projection:
             self._checkpointed = 0
         if events or self.log.state.epoch != before.epoch:
             await self._read_versions()
-        if events is None or self.shown is not before or (events and events[0].order <= before.newest):
+        is_behind = self.shown is not before or not before.shows_the_same(self.log.state.marks)
+        if events is None or is_behind or (events and events[0].order <= before.newest):
             await self.refold()
             self._tell(None)
         elif events:
@@ -195,31 +207,84 @@ class Projection:
         return len(events) if events is not None else self.log.state.events
 
     async def refold(self, on_progress: Progress | None = None) -> None:
-        """Make the view anew: a fold from nothing of exactly the log as it is known here. For one who holds `exclusive`."""
+        """Make the view anew, of exactly the log as it is known here. For one who holds `exclusive`.
+
+        It is folded on from the newest checkpoint that is right, so the cost follows how far back the changes reach.
+        """
+        while (folded := await self.fold(self.log.state.marks, on_progress=on_progress)) is None:
+            before = self.log.state
+            self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
+        self._checkpointed = folded.start.events
+        self.show(folded.view, self.log.state)
+
+    async def fold(
+        self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None
+    ) -> Folded | None:
+        """A new view of the events that are known here, up to `until` if given, but for those that `marks` undo.
+
+        None if the log was replaced meanwhile. For one who holds `exclusive`, unless `until` is given.
+        """
         while True:
-            view = View(self.schema)
+            view, kept = await self._begin(await self.checkpoints.usable(self.log.state, marks, until))
+            start = kept.state if kept else self._nothing()
             try:
-                state = self.log.state
-                bodies = [segment.body for segment in await self.log.all_segments()]
-                # Another writer may be ahead of what is known here.
-                known = (event for event in events_in_order(bodies) if event.seq <= state.feeds.get(event.replica, Head()).seq)
-                projector, done = self.projector_of(view), 0
-                for events in _slices(known):
-                    await self._fold(projector, events, done, state.events, on_progress)
-                    done += len(events)
-                if done == state.events:
-                    self.show(view, state)
-                    return
-                if not await self.log.is_replaced():
-                    raise CorruptError(  # noqa: TRY301
-                        f"The log is not whole: {done:,} events are there of {state.events:,}. Restore it from a backup.",
-                        events=done, expected=state.events,
-                    )
+                shown = await self._fold_from(view, start, marks, until, on_progress)
             except BaseException:
                 view.close()
                 raise
+            if shown is not None:
+                return Folded(view, start, shown)
             view.close()
-            self.log = await EventLog.open(self.log.storage, state.log, state.name, self.log.clock)
+            if kept is None:
+                return None
+            await self.checkpoints.drop(kept)
+
+    async def _fold_from(
+        self, view: View, start: LogState, marks: Marks, until: Order | None, on_progress: Progress | None
+    ) -> LogState | None:
+        """Fold into `view`, which shows `start`, what comes after; the state that it shows then.
+
+        None if something belongs before, or the log was replaced.
+        """
+        known = self.log.state
+        segments = await self.log.all_segments(start.segment)
+        left = {place: segment.first for place, segment in enumerate(segments)}
+        projector = self.projector_of(view)
+        projector.marks = marks
+        shown, saved, is_whole = start, start.events, True
+        for places, blob in runs_in_order([segment.body for segment in segments]):
+            there = events_of(blob)
+            # Another writer may be ahead of what is known here.
+            events = [event for event in there if known.knows(event) and not start.knows(event)]
+            if events and events[0].order <= start.newest:
+                return None
+            if until is not None and there[0].order > until:
+                break
+            if until is not None:
+                events = [event for event in events if event.order <= until]
+            await self._fold(projector, events, shown.events, known.events, on_progress)
+            for place in places:
+                del left[place]
+            is_whole = is_whole and known.knows(there[-1])
+            ends = {event.replica: event for event in events}
+            feeds = {**shown.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
+            shown = shown.after(events, feeds, min(left.values(), default=known.segment + 1) - 1)
+            if until is None and is_whole and self._is_worth_keeping(saved, shown.events, known.events):
+                await self.checkpoints.save(shown._replace(marks=marks), view.image())
+                saved = shown.events
+        if until is not None or shown.events == known.events:
+            return shown
+        if not start.events and not await self.log.is_replaced():
+            raise CorruptError(
+                f"The log is not whole: {shown.events:,} events are there of {known.events:,}. Restore it from a backup.",
+                events=shown.events, expected=known.events,
+            )
+        return None
+
+    def _is_worth_keeping(self, before: int, now: int, end: int) -> bool:
+        """Whether a fold that has come to `now` events should leave a checkpoint, the last one being at `before`."""
+        distance = max(end // CHECKPOINTS_OF_A_FOLD, 5 * NEAR_EVENTS)
+        return self.read_only is None and now - before >= distance and end - now >= NEAR_EVENTS
 
     async def show_added(self, view: View | None, document: VersionDocument, on_progress: Progress | None) -> None:
         """Show what was added to the log: by `view`, if it was folded aside, else by a fold from nothing. For one who holds `exclusive`."""
@@ -238,6 +303,7 @@ class Projection:
         """
         state = self.log.state
         if len(events) <= FOLD_SLICE:
+            self.projector.marks = state.marks
             self.projector.fold(events)
             self.shown = state
             return self.view.take_touched()
@@ -305,25 +371,25 @@ class Projection:
             if not since or not (now or since > max(CHECKPOINT_AFTER_EVENTS, state.events // CHECKPOINT_AFTER_SHARE)):
                 return
             image = view.image()
-        about = codec.encode({"view": self._fingerprint(), "state": codec.decode(state.to_json())})
-        await self.log.storage.save_checkpoint(CHECKPOINT, Checkpoint(about, image))
+        await self.checkpoints.save(state, image)
         self._checkpointed = state.events
 
 
 class Aside:
     """A copy of a projection's view (an empty one for an empty `base`), ahead of it by events that are not in the log yet.
 
-    It is given up at the first event that belongs before one in `base`: then only a fold from nothing is right.
+    It is given up at the first event that belongs before one in `base`, and at the first mark: then the log is folded anew.
     """
 
     def __init__(self, projection: Projection, base: LogState) -> None:
         self._view: View | None = View(projection.schema, projection.view.image() if base.events else None)
         self._projector = projection.projector_of(self._view)
+        self._projector.marks = base.marks
         self._newest = base.newest
 
     def fold(self, events: list[Recorded]) -> None:
         """Fold `events`, which are in order."""
-        if events[0].order <= self._newest:
+        if events[0].order <= self._newest or any(event.type in (UNDONE, REDONE) for event in events):
             self.close()
         if self._view is not None:
             self._projector.fold(events)
@@ -338,8 +404,3 @@ class Aside:
         if (view := self.take()) is not None:
             view.close()
 
-
-def _slices(events: Iterable[Recorded]) -> Iterator[list[Recorded]]:
-    iterator = iter(events)
-    while slice_ := list(islice(iterator, FOLD_SLICE)):
-        yield slice_

@@ -14,6 +14,7 @@ from pystore import codec
 from pystore.errors import HandlerError, PyStoreError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
 from pystore.input_profile import SMALL_BYTES, check_limits, load, load_structure
+from pystore.marks import Marks
 from pystore.own_events import OWN_TYPES
 from pystore.schema import EventType, Schema
 from pystore.view import View
@@ -88,13 +89,14 @@ def invalid(type_: str, error: pydantic.ValidationError) -> ValidationError:
 
 
 class Projector:
-    """Folds events into `view`. `before_each`, if given, is told of every event before it is applied."""
+    """Folds events into `view`, but for those that `marks` undo. `before_each`, if given, is told of every event before it is applied."""
 
     def __init__(self, schema: Schema, view: View, before_each: BeforeEach | None = None) -> None:
         self.schema = schema
         self.view = view
         self.before_each = before_each
         self.quarantine: frozenset[str] = frozenset()
+        self.marks = Marks()
 
     def apply(self, events: Sequence[Recorded]) -> None:
         """Fold events that this replica is about to append.
@@ -153,6 +155,8 @@ class Projector:
     def _apply(self, event: Recorded) -> None:
         declared = self.schema.types.get(event.type) or OWN_TYPES.by_type.get(event.type)
         if declared is None or event.v > declared.v or event.is_erased:
+            return
+        if self.marks and self.marks.is_undone(event.replica, event.seq, event.order):
             return
         if self.before_each is not None:
             self.before_each(event)

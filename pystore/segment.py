@@ -46,48 +46,38 @@ def unpack_bytes(body: bytes) -> bytes:
 
 def events_in(body: bytes) -> list[Recorded]:
     """The events of a body. Raises CorruptError if it is not what was packed."""
-    return _events(unpack_bytes(body))
+    return events_of(unpack_bytes(body))
 
 
-def blobs_in_order(bodies: Iterable[bytes]) -> Iterator[bytes]:
-    """All lines in the log's order, in pieces, each line ended by a newline. Each body is unpacked when its turn comes, once.
+def runs_in_order(bodies: Iterable[bytes]) -> Iterator[tuple[list[int], bytes]]:
+    """All lines in the log's order, in pieces, each line ended by a newline; with each the places of the bodies it is from.
 
-    Bodies that do not overlap, which is the rule, are passed on without looking at single lines.
+    Bodies that do not overlap, which is the rule, are passed on without looking at single lines. Each is unpacked when its turn comes.
     """
+    places: list[int] = []
     overlapping: list[bytes] = []
     end = ("", "")
-    for first, _, body in sorted((_first(body), index, body) for index, body in enumerate(bodies) if body != EMPTY):
+    for first, place, body in sorted((_first(body), place, body) for place, body in enumerate(bodies) if body != EMPTY):
         if overlapping and first > end:
-            yield _merged(overlapping)
-            overlapping = []
+            yield places, _merged(overlapping)
+            places, overlapping = [], []
         blob = unpack_bytes(body)
+        places.append(place)
         overlapping.append(blob)
         end = max(end, _last(blob))
     if overlapping:
-        yield _merged(overlapping)
+        yield places, _merged(overlapping)
 
 
-def events_in_order(bodies: Iterable[bytes], *, newest_first: bool = False) -> Iterator[Recorded]:
-    """All events in the log's order, or the reverse. Each body is unpacked when its turn comes."""
-    if newest_first:
-        for group in _groups_newest_first(bodies):
-            yield from reversed(_events(_merged([unpack_bytes(body) for body in group])))
-    else:
-        for blob in blobs_in_order(bodies):
-            yield from _events(blob)
+def blobs_in_order(bodies: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces of `runs_in_order`."""
+    return (blob for _, blob in runs_in_order(bodies))
 
 
-def _groups_newest_first(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Groups of bodies: each group lies wholly after the next; within one the bodies overlap in order."""
-    groups: list[list[bytes]] = []
-    end = ("", "")
-    for first, last, _, body in sorted((*_span(body), index, body) for index, body in enumerate(bodies) if body != EMPTY):
-        if groups and first <= end:
-            groups[-1].append(body)
-        else:
-            groups.append([body])
-        end = max(end, last)
-    return reversed(groups)
+def events_in_order(bodies: Iterable[bytes]) -> Iterator[Recorded]:
+    """All events in the log's order. Each body is unpacked when its turn comes."""
+    for blob in blobs_in_order(bodies):
+        yield from events_of(blob)
 
 
 def _first(body: bytes) -> tuple[str, str]:
@@ -104,17 +94,19 @@ def _last(blob: bytes) -> tuple[str, str]:
     return parse_line(blob[blob.rfind(b"\n", 0, -1) + 1 : -1]).order
 
 
-def _span(body: bytes) -> tuple[tuple[str, str], tuple[str, str]]:
+def ends(body: bytes) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The order of a body's first and of its last line."""
     blob = unpack_bytes(body)
     return parse_line(blob[: blob.index(b"\n")]).order, _last(blob)
 
 
-def _events(blob: bytes) -> list[Recorded]:
+def events_of(blob: bytes) -> list[Recorded]:
+    """The events of lines in one piece, each ended by a newline."""
     return [parse_line(line) for line in blob.split(b"\n")[:-1]]
 
 
 def _merged(blobs: list[bytes]) -> bytes:
     if len(blobs) == 1:
         return blobs[0]
-    events = heapq.merge(*(_events(blob) for blob in blobs), key=lambda event: event.order)
+    events = heapq.merge(*(events_of(blob) for blob in blobs), key=lambda event: event.order)
     return b"".join([event.line + b"\n" for event in events])

@@ -9,13 +9,14 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, versions
+from pystore import codec, history, versions
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, header_for, jsonl
 from pystore.errors import FormatError, NewerVersionError, ReadOnlyError, ValidationError
 from pystore.event import Draft, Event, Recorded
+from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.input_profile import is_plain
 from pystore.live import Listener
@@ -26,7 +27,6 @@ from pystore.progress import Progress
 from pystore.projection import Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_line
 from pystore.schema import Schema
-from pystore.segment import events_in_order
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
 
@@ -211,24 +211,62 @@ class Store:
         return self.view
 
     async def events(
-        self, *, before: str | None = None, after: str | None = None, types: Sequence[str] | None = None, limit: int = 50
+        self, *, before: str | None = None, after: str | None = None, types: Sequence[str] | None = None, text: str | None = None,
+        limit: int = 50,
     ) -> list[dict[str, Any]]:
-        """Events, newest first: at most `limit`, of `types` if given, between the stamps (exclusive)."""
+        """Events, newest first: at most `limit`, of `types` if given, between two places (`order` of an event, or `hlc`; exclusive).
+
+        `text`: only those with it in a text of their data, in upper or lower case. Each tells whether it is `undone`, and by which
+        event, and why it is a `conflict` if it is one.
+        """
         self.projection.check_open()
-        bodies = [segment.body for segment in await self.log.all_segments()]
-        found: list[dict[str, Any]] = []
-        for event in events_in_order(bodies, newest_first=True):
-            if after is not None and event.hlc <= after:
-                break
-            if (before is not None and event.hlc >= before) or (types is not None and event.type not in types):
-                continue
-            if len(found) >= limit:
-                break
-            found.append({
-                "id": event.id, "hlc": event.hlc, "time": event.time, "type": event.type, "v": event.v,
-                "data": codec.decode(event.data_json), "erased": event.is_erased,
-            })
-        return found
+        self._durable_view()
+        return await history.timeline(self.projection, before=before, after=after, types=types, text=text, limit=limit)
+
+    async def activity(self, *, buckets: int = 100, since: str | None = None, until: str | None = None) -> dict[str, Any]:
+        """How many events there were when: `counts` has, by type, a number for each of `buckets` spans of `bucket_ms` milliseconds.
+
+        They begin at `since` and end with `until` (ISO 8601), by default those of the first and of the last event.
+        """
+        self.projection.check_open()
+        return await history.activity(self.projection, buckets=buckets, since=since, until=until)
+
+    async def conflicts(self) -> list[dict[str, Any]]:
+        """The events that the view could not take, newest first, each with its `reason`; on every replica they are the same.
+
+        To resolve one append another event, or undo it.
+        """
+        self._durable_view()
+        return await history.conflicts(self.projection)
+
+    # -- history
+
+    async def undo(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
+        """Leave events out of the view: those with these ids (`replica:seq`, `replica:first-last`), of an import all it brought in.
+
+        Recorded as an event of its own, which can be undone like any other; nothing is recorded if they are undone already.
+        """
+        return await self._append_own(await history.undone_or_redone(self.projection, ids, undone=True), batch)
+
+    async def redo(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
+        """Take back in what was undone, whoever undid it: as `undo`."""
+        return await self._append_own(await history.undone_or_redone(self.projection, ids, undone=False), batch)
+
+    async def restore_to(self, moment: Moment) -> list[Appended]:
+        """Undo everything after a moment (see `at`): the view is as it was then. Nothing is recorded if nothing came after."""
+        self._check_writable()
+        return await self._append_own(await history.undone_since(self.projection, moment), None)
+
+    async def _append_own(self, events: Sequence[Event], batch: str | None) -> list[Appended]:
+        return await self._append([draft(self.schema, event) for event in events], batch, "strict")
+
+    async def at(self, moment: Moment) -> Past:
+        """The view as it was at a moment: a time (ISO 8601), right after an event (its id), or so many events ago.
+
+        For reading only, while the store goes on; close it. Raises ValidationError for what is no moment of this log.
+        """
+        self.projection.check_open()
+        return await history.open_past(self.projection, moment)
 
     async def versions(self) -> VersionDocument:
         """The version document as it is stored, or would be with the first event."""

@@ -121,6 +121,11 @@ class IndexedDbStorage:
         image = checkpoint.image.to_bytes()
         return Checkpoint(checkpoint.about.to_bytes(), image) if zlib.crc32(image) == checkpoint.crc32 else None
 
+    async def checkpoints(self) -> dict[str, bytes]:
+        with translated():
+            kept = await self._database.checkpoints()
+        return {name: about.to_bytes() for name, about in kept}
+
     async def delete_checkpoint(self, name: str) -> None:
         with translated():
             await self._database.deleteCheckpoint(name)

@@ -113,6 +113,9 @@ class SqliteStorage:
     async def load_checkpoint(self, name: str) -> Checkpoint | None:
         return await self._run(self._file.load_checkpoint, name)
 
+    async def checkpoints(self) -> dict[str, bytes]:
+        return await self._run(self._file.checkpoints)
+
     async def delete_checkpoint(self, name: str) -> None:
         await self._run(self._file.delete_checkpoint, name)
 
@@ -216,6 +219,10 @@ class SqliteFile:
             return None
         checkpoint = Checkpoint(about, image)
         return checkpoint if checksum == _checksum(checkpoint) else None
+
+    def checkpoints(self) -> dict[str, bytes]:
+        with self._translated():
+            return {name: about for name, about in self._db.execute("SELECT name, about FROM checkpoint") if isinstance(about, bytes)}
 
     def delete_checkpoint(self, name: str) -> None:
         with self._transaction("relaxed") as db:

@@ -333,6 +333,18 @@ async def an_empty_checkpoint_is_a_checkpoint(medium: Medium) -> None:
     await storage.close()
 
 
+async def the_checkpoints_kept_are_listed_with_what_is_said_about_them(medium: Medium) -> None:
+    storage = await medium.open()
+    assert await storage.checkpoints() == {}
+    await storage.save_checkpoint("a", Checkpoint(b"1", bytes(300_000)))
+    await storage.save_checkpoint("b", Checkpoint(b"2", b"two"))
+    await storage.save_checkpoint("a", Checkpoint(b"3", b"three"))
+    assert await storage.checkpoints() == {"a": b"3", "b": b"2"}
+    await storage.delete_checkpoint("a")
+    assert await storage.checkpoints() == {"b": b"2"}
+    await storage.close()
+
+
 async def a_deleted_checkpoint_is_gone(medium: Medium) -> None:
     storage = await medium.open()
     await storage.delete_checkpoint("never there")
@@ -473,6 +485,7 @@ CONTRACT: list[Callable[[Medium], Awaitable[None]]] = [
     a_checkpoint_replaces_one_of_its_name_only,
     a_large_checkpoint_comes_back_whole,
     an_empty_checkpoint_is_a_checkpoint,
+    the_checkpoints_kept_are_listed_with_what_is_said_about_them,
     a_deleted_checkpoint_is_gone,
     a_flipped_bit_of_a_checkpoint_is_noticed,
     checkpoints_and_the_log_do_not_touch_each_other,

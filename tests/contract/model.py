@@ -133,6 +133,7 @@ async def _check(storage: LogStorage, model: Model) -> None:
     for name in "abc":
         assert await storage.batch(name) == model.batches.get(name)
         assert await storage.load_checkpoint(name) == model.checkpoints.get(name)
+    assert await storage.checkpoints() == {name: checkpoint.about for name, checkpoint in model.checkpoints.items()}
     size = await storage.size()
     assert size["log"] >= sum(len(segment.body) for segment in model.segments)
     assert size["checkpoints"] >= sum(len(checkpoint.image) for checkpoint in model.checkpoints.values())

@@ -65,7 +65,7 @@ def test_every_shorter_or_longer_body_is_refused(text: str) -> None:
 def test_an_empty_body_has_no_events() -> None:
     assert events_in(EMPTY) == []
     assert b"".join(blobs_in_order([EMPTY, EMPTY])) == b""
-    assert list(events_in_order([EMPTY], newest_first=True)) == []
+    assert list(events_in_order([EMPTY])) == []
 
 
 @given(data=st.data(), cuts=st.lists(st.integers(1, 5), max_size=12), shuffle=st.randoms())
@@ -87,11 +87,4 @@ def test_events_come_in_the_logs_order_however_they_are_cut_into_segments(data: 
     lines = [event.line for event in events]
     shuffle.shuffle(bodies)  # type: ignore[attr-defined]
     assert [event.line for event in events_in_order(bodies)] == lines
-    assert [event.line for event in events_in_order(bodies, newest_first=True)] == lines[::-1]
     assert b"".join(blobs_in_order(bodies)) == b"".join(line + b"\n" for line in lines)
-
-
-def test_the_newest_events_are_found_without_going_through_the_others() -> None:
-    old, new = body(feed(REPLICAS[0], list(range(1, 50)))), body(feed(REPLICAS[1], list(range(100, 120))))
-    newest = events_in_order([old, new], newest_first=True)
-    assert next(newest).hlc == stamp(119, 0)

@@ -101,6 +101,10 @@ class FaultyStorage:
         await self._begin("load_checkpoint")
         return await self._storage.load_checkpoint(name)
 
+    async def checkpoints(self) -> dict[str, bytes]:
+        await self._begin("checkpoints")
+        return await self._storage.checkpoints()
+
     async def delete_checkpoint(self, name: str) -> None:
         await self._begin("delete_checkpoint")
         await self._storage.delete_checkpoint(name)

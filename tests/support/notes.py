@@ -7,6 +7,7 @@ from typing import Any
 
 from pystore import codec
 from pystore.event import Event, Recorded, parse_line
+from pystore.marks import Marks
 from pystore.projector import Projector
 from pystore.schema import Schema
 from pystore.segment import events_in
@@ -127,12 +128,14 @@ async def stored_events(store: Store) -> list[Recorded]:
     return sorted(found, key=lambda event: event.order)
 
 
-async def folded(store: Store) -> dict[str, list[dict[str, Any]]]:
-    """What a view shows that was folded from nothing, an event at a time."""
+async def folded(store: Store, until: tuple[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
+    """What a view shows that was folded from nothing, an event at a time; of the events up to `until`, if given."""
     view = View(store.schema)
     try:
         projector = Projector(store.schema, view)
-        for event in await stored_events(store):
+        events = [event for event in await stored_events(store) if until is None or event.order <= until]
+        projector.marks = Marks().and_those_of(events)
+        for event in events:
             projector.fold([event])
         return rows(view)
     finally:

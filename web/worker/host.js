@@ -26,10 +26,10 @@ export class Host {
     this.#turn.port1.onmessage = () => this.#turns.shift()?.();
   }
 
-  /** Begin to read what `openLog` will be asked for, before Python can ask. @param {string} log @param {string} checkpoint */
-  readAhead(log, checkpoint) {
+  /** Begin to read what `openLog` will be asked for, before Python can ask. @param {string} log */
+  readAhead(log) {
     const database = new LogDatabase(log, { create: true });
-    database.readAhead(checkpoint);
+    database.readAhead();
     this.#readAhead.set(log, database);
     return database;
   }

@@ -98,16 +98,16 @@ export class LogDatabase {
   }
 
   /**
-   * Begin to read what an open will ask for: the meta values and one checkpoint, as of one moment. The next `meta` and
-   * `loadCheckpoint` are answered from it.
-   * @param {string} name of the checkpoint
+   * Begin to read what an open will ask for: the meta values and the checkpoint whose name comes last, as of one moment. The next
+   * `meta` and `loadCheckpoint` are answered from it.
    */
-  readAhead(name) {
+  readAhead() {
     /** @type {Promise<ReadAhead>} */
     const reading = this.#transact(['meta', 'checkpoints'], 'readonly', (tx, settle) => {
       /** @type {[string, Uint8Array][]} */ let meta = [];
       allEntries(tx.objectStore('meta'), (entries) => { meta = withoutOwn(entries); });
-      get(tx.objectStore('checkpoints'), name, (record) => settle({ meta, checkpoint: readCheckpoint(record), name }));
+      const last = tx.objectStore('checkpoints').openCursor(null, 'prev');
+      last.onsuccess = () => settle({ meta, checkpoint: readCheckpoint(last.result?.value), name: last.result?.value.name });
     });
     this.#readAhead = reading.catch(() => undefined); // whoever asks then reads for himself, and gets the error
   }
@@ -228,6 +228,14 @@ export class LogDatabase {
     this.#readAhead = undefined;
     if (ahead && ahead.name === name) return ahead.checkpoint;
     return readCheckpoint(await this.#transact(['checkpoints'], 'readonly', (tx, settle) => get(tx.objectStore('checkpoints'), name, settle)));
+  }
+
+  /** The name of every checkpoint, and what is said about it. @returns {Promise<[string, Uint8Array][]>} */
+  checkpoints() {
+    return this.#transact(['checkpoints'], 'readonly', (tx, settle) => {
+      const request = tx.objectStore('checkpoints').getAll(); // images are blobs: they are not read
+      request.onsuccess = () => settle(request.result.map(({ name, about }) => [name, about]));
+    });
   }
 
   /** @param {string} name */

@@ -26,7 +26,6 @@ const CLOSE_AFTER_MS = 30_000;
 const RECYCLE_HEAP_BYTES = 1 << 30;
 const RECYCLE_AFTER_IDLE_MS = 30_000;
 const DEATHS_TO_QUARANTINE = 2;
-const CHECKPOINT = 'head';
 
 /** The functions of `pystore/browser/worker.py`. An async one gives a proxy that is awaited and then destroyed. */
 /**
@@ -85,7 +84,7 @@ export class Supervisor {
     schema ||= app;
     let state = this.#logs.get(log);
     if (state) clearTimeout(state.timer);
-    else this.#logs.set(log, (state = { users: 0, views: 0, deaths: this.host.readAhead(log, CHECKPOINT).note('deaths').catch(() => ({})) }));
+    else this.#logs.set(log, (state = { users: 0, views: 0, deaths: this.host.readAhead(log).note('deaths').catch(() => ({})) }));
     const opening = state;
     opening.users++;
     const opened = await this.ask(async (python) => {

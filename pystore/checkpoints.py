@@ -1,0 +1,111 @@
+"""The checkpoints of a log: images of its view as of several moments, from which it need not be folded from nothing.
+
+A checkpoint shows all events of a log up to some place in its order, and says by a `LogState` which these are. It is right for a
+wanted state of the log as long as no event that it lacks belongs before its end, and the marks of both agree on the events it shows.
+
+Distances grow: near the end of the log checkpoints lie close to each other, far back they are few. Besides the newest one they take
+at most `SPACE` times its size, and there are at most `MOST` of them. All of them can be made again, so they go first when space is short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pystore import codec
+from pystore.errors import PyStoreError
+from pystore.log import LogState
+from pystore.marks import Marks, Order
+from pystore.ports import Checkpoint, LogStorage
+
+SPACE = 2
+"""How many times the size of the newest checkpoint the older ones take together, at most."""
+MOST = 8
+"""How many older ones there are at most."""
+NEAR_EVENTS = 1000
+"""Nearer to each other than this checkpoints gain nothing."""
+
+
+class Kept(NamedTuple):
+    """A checkpoint that is kept: its name, what it shows, and its size in bytes."""
+
+    name: str
+    state: LogState
+    size: int
+
+
+class Checkpoints:
+    """The checkpoints in `storage` of views that `fingerprint` identifies: of the same tables, made by the same handlers."""
+
+    def __init__(self, storage: LogStorage, fingerprint: str) -> None:
+        self._storage = storage
+        self._fingerprint = fingerprint
+
+    async def usable(self, wanted: LogState, marks: Marks, until: Order | None = None) -> list[Kept]:
+        """Those from which the events of `wanted` (up to `until`, if given) can be folded on if `marks` count, the best first.
+
+        Whether an event that one lacks belongs before its end is not looked at here.
+        """
+        return [
+            kept for kept in reversed(await self.kept())
+            if kept.state.epoch == wanted.epoch and kept.state.segment <= wanted.segment
+            and all(replica in wanted.feeds and head.seq <= wanted.feeds[replica].seq for replica, head in kept.state.feeds.items())
+            and (until is None or kept.state.newest <= until)
+            and kept.state.shows_the_same(marks)
+        ]
+
+    async def kept(self) -> list[Kept]:
+        """All of them, those with the fewest events first."""
+        found = []
+        for name, about in (await self._storage.checkpoints()).items():
+            try:
+                said = codec.decode(about)
+                if said["view"] == self._fingerprint:
+                    state = LogState.from_json(codec.encode(said["state"]))._replace(marks=Marks.from_json(said["marks"]))
+                    found.append(Kept(name, state, said["size"]))
+            except (ValueError, KeyError, TypeError, PyStoreError):
+                continue  # made by another version: it is of no use here
+        return sorted(found, key=lambda kept: kept.state.events)
+
+    async def load(self, kept: Kept) -> bytes | None:
+        """The image of a checkpoint; None if it is gone or damaged."""
+        checkpoint = await self._storage.load_checkpoint(kept.name)
+        return None if checkpoint is None else checkpoint.image
+
+    async def save(self, state: LogState, image: bytes) -> None:
+        """Keep an image of the view that shows `state`, and let those go for which there is no room any more."""
+        about = {"view": self._fingerprint, "state": codec.decode(state.to_json()), "marks": state.marks.to_json(), "size": len(image)}
+        # Names sort by age: what comes last is read ahead when the log is opened.
+        await self._storage.save_checkpoint(f"{state.events:012d}", Checkpoint(codec.encode(about), image))
+        kept = [one for one in await self.kept() if one.state.epoch == state.epoch]
+        names = {one.name for one in kept} - set(superfluous(kept))
+        for name in (await self._storage.checkpoints()).keys() - names:
+            await self._storage.delete_checkpoint(name)
+
+    async def drop(self, kept: Kept) -> None:
+        """Remove one: it is not right any more."""
+        await self._storage.delete_checkpoint(kept.name)
+
+    async def make_room(self) -> bool:
+        """Remove all but the newest; whether there were any."""
+        older = (await self.kept())[:-1]
+        for kept in older:
+            await self.drop(kept)
+        return bool(older)
+
+
+def superfluous(kept: Sequence[Kept]) -> list[str]:
+    """The names of those that have to go so that the rest, the one with the most events last, keeps to the bounds."""
+    names = []
+    *older, newest = kept
+    end = newest.state.events
+
+    def gain(at: int) -> float:
+        """How much the one at this place shortens the way to moments after it, measured by its distance from the end."""
+        before = older[at - 1].state.events if at else 0
+        after = older[at + 1].state.events if at + 1 < len(older) else end
+        return (after - before) / (end - older[at].state.events + NEAR_EVENTS)
+
+    while older and (len(older) > MOST or sum(one.size for one in older) > SPACE * newest.size):
+        names.append(older.pop(min(range(len(older)), key=gain)).name)
+    return names

@@ -1,0 +1,228 @@
+"""What a log's past is good for: undoing and bringing back, looking at any moment, and going back to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pystore import codec
+from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of_iso, stamp
+from pystore.errors import ClosedError, ConflictError, ValidationError
+from pystore.event import Event, Recorded
+from pystore.log import EventLog, LogState
+from pystore.marks import Order, Span, joined
+from pystore.own_events import IMPORTED, NAMED, Redone, Undone
+from pystore.projection import Projection
+from pystore.segment import unpack_bytes
+from pystore.view import Parameters, View
+
+Moment = str | int
+"""A moment of a log: a time (UTC, ISO 8601), the id of an event, or how many events ago."""
+
+_AFTER_ALL_OF_ITS_TIME = "~"
+_MAX_BUCKETS = 1000
+_STAMPS = re.compile(rb'^\{"replica":"[^"]*","seq":[0-9]+,"hlc":"([0-9a-f]{12})-[0-9a-f]{4}","type":"([^"]*)"', re.MULTILINE)
+
+
+class Past:
+    """The view as it was at a moment, for reading only, while the store goes on. Close it: it takes as much memory as the view did."""
+
+    def __init__(self, view: View, state: LogState) -> None:
+        self._view: View | None = view
+        newest = state.newest if state.events else None
+        self.info = {"events": state.events, "time": iso_of(newest[0]) if newest else None, "order": said(newest) if newest else None}
+        """How many events it shows, when the last of them was recorded, and that one's place in the order."""
+
+    def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
+        """The rows of a read-only query, each a dict by column name. Raises QueryError."""
+        return self._open_view().read(sql, parameters)
+
+    def query_json(self, sql: str, parameters: Parameters = ()) -> bytes:
+        """The rows of `query` as a JSON array of objects."""
+        return self._open_view().read_json(sql, parameters)
+
+    def close(self) -> None:
+        """Free it. Repeated calls do nothing."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
+
+    def _open_view(self) -> View:
+        if self._view is None:
+            raise ClosedError("This moment is closed. Open it again.")
+        return self._view
+
+
+def said(order: Order) -> str:
+    """A place in the order as text: `hlc/replica`."""
+    return "/".join(order)
+
+
+def _order(text: str, replica: str = "") -> Order:
+    """The place that `said` gave; of a bare time stamp before all of its events, or after them with the right `replica`."""
+    hlc, _, said_replica = text.partition("/")
+    return (hlc, said_replica or replica)
+
+
+# -- moments
+
+
+async def order_at(log: EventLog, moment: Moment) -> Order:
+    """The place up to which the events are those of `moment`, inclusive. Raises ValidationError."""
+    if isinstance(moment, int):
+        return await _order_events_ago(log, moment)
+    if Span.parse(moment) is not None:
+        found = await log.events_by_id([moment])
+        if moment not in found:
+            raise ValidationError(f"There is no event {moment} here.", moment=moment)
+        return found[moment].order
+    return (stamp(_ms(moment), MAX_COUNTER), _AFTER_ALL_OF_ITS_TIME)
+
+
+async def _order_events_ago(log: EventLog, ago: int) -> Order:
+    if ago < 0:
+        raise ValidationError("A moment is at least 0 events ago.", moment=ago)
+    async for events in log.newest_first():
+        if ago < len(events):
+            return events[ago].order
+        ago -= len(events)
+    return (ZERO, "")
+
+
+async def open_past(projection: Projection, moment: Moment) -> Past:
+    """The view as it was at `moment`, with what was undone then left out. Raises ValidationError, or ConflictError."""
+    until = await order_at(projection.log, moment)
+    folded = await projection.fold(projection.log.state.marks.until(until), until)
+    if folded is None:
+        raise ConflictError("Everything was replaced in this moment. Try again.")
+    return Past(folded.view, folded.shown)
+
+
+# -- undoing
+
+
+async def undone_or_redone(projection: Projection, ids: Sequence[str], *, undone: bool) -> list[Event]:
+    """What to append so that the events named by `ids` are undone, or are no more; nothing if that is so already.
+
+    An import stands for all that it brought in. Raises ValidationError for what is not an id.
+    """
+    spans = []
+    for text in ids:
+        span = Span.parse(text)
+        if span is None:
+            raise ValidationError(f"{str(text)[:100]!r} is not the id of an event.", id=str(text)[:100])
+        spans.append(span)
+    if not spans:
+        raise ValidationError("Name at least one event.")
+    state = projection.log.state
+    named = await projection.log.events_by_id(str(span) for span in spans if span.first == span.last)
+    is_so = len(named) == len(spans) and all(state.is_undone(event) == undone for event in named.values())
+    for event in named.values():
+        if event.type == NAMED:
+            raise ValidationError("A name is not undone: give the assistant another one.", id=event.id)
+        if event.type == IMPORTED and not event.is_erased:
+            brought_in = codec.decode(event.data_json).get("events", ())
+            spans += [span for text in brought_in if (span := Span.parse(text))]
+            is_so = False  # of what it brought in single events may be otherwise
+    return [] if is_so else [(Undone if undone else Redone)(events=[str(span) for span in joined(spans)])]
+
+
+async def undone_since(projection: Projection, moment: Moment) -> list[Event]:
+    """What to append so that everything after `moment` is undone; nothing if there is nothing."""
+    until = await order_at(projection.log, moment)
+    spans: list[Span] = []
+    async for events in projection.log.newest_first():
+        later = [event for event in events if event.order > until]
+        spans = joined([*spans, *(Span(event.replica, event.seq, event.seq) for event in later)])
+        if len(later) < len(events):
+            break
+    return [Undone(events=[str(span) for span in spans])] if spans else []
+
+
+# -- looking
+
+
+async def timeline(
+    projection: Projection, *, before: str | None, after: str | None, types: Sequence[str] | None, text: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """See `Store.events`."""
+    marks = projection.log.state.marks
+    found: list[dict[str, Any]] = []
+    async for events in projection.log.newest_first():
+        for event in events:
+            if after is not None and event.order <= _order(after, _AFTER_ALL_OF_ITS_TIME):
+                return found
+            if (before is not None and event.order >= _order(before)) or (types is not None and event.type not in types):
+                continue
+            data = codec.decode(event.data_json)
+            if text and not _has(data, text.casefold()):
+                continue
+            if len(found) >= limit:
+                return found
+            by = marks.undone_by(event.replica, event.seq, event.order)
+            found.append({
+                **told(event), "data": data, "undone": by is not None, "undone_by": by.id if by else None,
+                "conflict": _reason(projection, event),
+            })
+        await projection.platform.breathe()
+    return found
+
+
+def told(event: Recorded) -> dict[str, Any]:
+    """What an event's envelope says, for people and programs."""
+    return {
+        "id": event.id, "order": said(event.order), "hlc": event.hlc, "time": event.time, "type": event.type, "v": event.v,
+        "erased": event.is_erased,
+    }
+
+
+def _has(value: Any, text: str) -> bool:
+    """Whether `text` stands in a text of a JSON value."""
+    if isinstance(value, str):
+        return text in value.casefold()
+    if isinstance(value, dict):
+        value = value.values()
+    return isinstance(value, Iterable) and any(_has(member, text) for member in value)
+
+
+def _reason(projection: Projection, event: Recorded) -> str | None:
+    rows = projection.view.select("SELECT reason FROM pystore_conflict WHERE replica = ? AND seq = ?", (event.replica, event.seq))
+    return rows[0][0] if rows else None
+
+
+async def conflicts(projection: Projection) -> list[dict[str, Any]]:
+    """See `Store.conflicts`."""
+    rows = projection.view.select("SELECT replica || ':' || seq, reason FROM pystore_conflict")
+    events = await projection.log.events_by_id(id_ for id_, _ in rows)
+    there = [{**told(events[id_]), "data": codec.decode(events[id_].data_json), "reason": reason} for id_, reason in rows if id_ in events]
+    return sorted(there, key=lambda one: str(one["order"]), reverse=True)
+
+
+async def activity(projection: Projection, *, buckets: int, since: str | None, until: str | None) -> dict[str, Any]:
+    """See `Store.activity`."""
+    if not 0 < buckets <= _MAX_BUCKETS:
+        raise ValidationError(f"Ask for 1 to {_MAX_BUCKETS} buckets.", buckets=buckets)
+    stamps: dict[bytes, list[int]] = {}
+    for segment in await projection.log.all_segments():
+        for hex_ms, type_ in _STAMPS.findall(unpack_bytes(segment.body)):
+            stamps.setdefault(type_, []).append(int(hex_ms, 16))
+        await projection.platform.breathe()
+    all_ms = [ms for of_type in stamps.values() for ms in of_type]
+    first = _ms(since) if since else min(all_ms, default=0)
+    last = _ms(until) if until else max(all_ms, default=0)
+    bucket_ms = max(1, -(-(last - first + 1) // buckets))
+    counts: dict[str, list[int]] = {}
+    for type_, of_type in stamps.items():
+        counted = counts.setdefault(type_.decode(), [0] * buckets)
+        for ms in of_type:
+            if first <= ms <= last:
+                counted[(ms - first) // bucket_ms] += 1
+    return {"since": iso_of_ms(first), "until": iso_of_ms(last), "bucket_ms": bucket_ms, "counts": counts}
+
+
+def _ms(text: str) -> int:
+    try:
+        return min(max(ms_of_iso(text), 0), MAX_MS)
+    except ValueError as error:
+        raise ValidationError(f"{text[:100]!r} is no time: write one like 2026-05-03T14:02:00Z.", time=text[:100]) from error

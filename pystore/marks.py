@@ -1,0 +1,196 @@
+"""Which events are undone: a function of the set of `$undone` and `$redone` events alone, whatever order they came in.
+
+The marks of a log are gone through from the newest to the oldest, in the log's order. A mark that a newer one has undone does
+nothing. Of the others that name an event, the newest decides whether it is undone. A mark has no effect on what sorts after it.
+So an undo can be undone, by anyone, and can be there before what it undoes has arrived.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+from pystore import codec
+from pystore.event import REPLICA_PATTERN, Recorded
+
+Order = tuple[str, str]
+"""A place in the log's one total order: `(hlc, replica)`."""
+UNDONE, REDONE = "$undone", "$redone"
+SPAN_PATTERN = rf"^{REPLICA_PATTERN.pattern}:[1-9][0-9]{{0,14}}(-[1-9][0-9]{{0,14}})?$"
+_SPAN = re.compile(SPAN_PATTERN)
+
+
+class Span(NamedTuple):
+    """Events of one replica, by number: `replica:first-last`, or `replica:seq` for one."""
+
+    replica: str
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: object) -> Self | None:
+        """The span that `text` names; None if it names none."""
+        if not isinstance(text, str) or _SPAN.fullmatch(text) is None:
+            return None
+        replica, numbers = text.split(":")
+        first, _, last = numbers.partition("-")
+        return cls(replica, int(first), int(last or first)) if int(last or first) >= int(first) else None
+
+    def __str__(self) -> str:
+        return f"{self.replica}:{self.first}" if self.first == self.last else f"{self.replica}:{self.first}-{self.last}"
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """The same events in as few spans as possible, sorted."""
+    result: list[Span] = []
+    for span in sorted(spans):
+        if result and result[-1].replica == span.replica and span.first <= result[-1].last + 1:
+            result[-1] = result[-1]._replace(last=max(result[-1].last, span.last))
+        else:
+            result.append(span)
+    return result
+
+
+class Mark(NamedTuple):
+    """One `$undone` or `$redone` event: its place, its own number, and what it names."""
+
+    hlc: str
+    replica: str
+    seq: int
+    undone: bool
+    spans: tuple[Span, ...]
+
+    @property
+    def order(self) -> Order:
+        """Its place in the log's order."""
+        return (self.hlc, self.replica)
+
+    @property
+    def id(self) -> str:
+        """Its event's id."""
+        return f"{self.replica}:{self.seq}"
+
+
+def mark_of(event: Recorded) -> Mark | None:
+    """The mark that an event is; None if it is another event, was erased, or is of a version not known here."""
+    if event.type not in (UNDONE, REDONE) or event.v != 1 or event.is_erased:
+        return None
+    data = codec.decode(event.data_json)
+    named = data.get("events") if isinstance(data, dict) else None
+    spans = [span for text in named if (span := Span.parse(text))] if isinstance(named, list) else []
+    return Mark(event.hlc, event.replica, event.seq, event.type == UNDONE, tuple(joined(spans)))
+
+
+AFTER_ALL = "~"
+"""After every time stamp."""
+
+
+class _Decision(NamedTuple):
+    first: int
+    last: int
+    by: Mark
+
+
+class Marks:
+    """All marks of a log, and what they come to. Immutable."""
+
+    def __init__(self, marks: Iterable[Mark] = ()) -> None:
+        self.all: tuple[Mark, ...] = tuple(sorted(set(marks)))
+        self._decisions: dict[str, list[_Decision]] = {}
+        """By replica: what was decided of which numbers, rising, without overlap."""
+        for mark in reversed(self.all):
+            if not self.is_undone(mark.replica, mark.seq, mark.order):
+                for span in mark.spans:
+                    self._decide(span, mark)
+
+    def _decide(self, span: Span, by: Mark) -> None:
+        """Let `by` decide those of `span` of which nothing is decided."""
+        decisions = self._decisions.setdefault(span.replica, [])
+        free, added = span.first, []
+        for decision in decisions:
+            if decision.last < free:
+                continue
+            if decision.first > span.last:
+                break
+            if free < decision.first:
+                added.append(_Decision(free, decision.first - 1, by))
+            free = decision.last + 1
+        if free <= span.last:
+            added.append(_Decision(free, span.last, by))
+        if added:
+            decisions += added
+            decisions.sort()
+
+    def __bool__(self) -> bool:
+        return bool(self.all)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Marks) and self.all == other.all
+
+    def __hash__(self) -> int:
+        return hash(self.all)
+
+    def and_those_of(self, events: Iterable[Recorded]) -> Marks:
+        """These marks and those among `events`."""
+        new = [mark for event in events if event.type in (UNDONE, REDONE) and (mark := mark_of(event))]
+        return Marks((*self.all, *new)) if new else self
+
+    def until(self, moment: Order) -> Marks:
+        """The marks up to `moment`, inclusive: what was undone then."""
+        kept = [mark for mark in self.all if mark.order <= moment]
+        return self if len(kept) == len(self.all) else Marks(kept)
+
+    def undone_by(self, replica: str, seq: int, order: Order) -> Mark | None:
+        """The mark by which the event at `order` is undone; None if it is not."""
+        decisions = self._decisions.get(replica)
+        if not decisions:
+            return None
+        at = bisect_right(decisions, seq, key=lambda decision: decision.first) - 1
+        if at < 0 or decisions[at].last < seq:
+            return None
+        by = decisions[at].by
+        return by if by.undone and by.order > order else None
+
+    def is_undone(self, replica: str, seq: int, order: Order) -> bool:
+        """Whether the event at `order` is undone."""
+        return bool(self._decisions) and self.undone_by(replica, seq, order) is not None
+
+    def agree(self, other: Marks, feeds: Mapping[str, int], newest: Order) -> bool:
+        """Whether both say the same of all events up to the numbers in `feeds`, none of which sorts after `newest`.
+
+        May be False although they do, where different marks that are not newer than `newest` undo the same events.
+        """
+        if self == other:
+            return True
+        return all(
+            self._verdicts(replica, last, newest) == other._verdicts(replica, last, newest) for replica, last in feeds.items()
+        )
+
+    def _verdicts(self, replica: str, last: int, newest: Order) -> list[tuple[int, Order | None]]:
+        """What is said of the numbers 1 to `last`: each change of it, as `(from number, None or since when undone)`."""
+        said: dict[int, Order | None] = {1: None}
+        for first, end, by in self._decisions.get(replica, ()):
+            if by.undone:
+                # By which mark after `newest` makes no difference: each undoes all of them.
+                said[first] = by.order if by.order <= newest else (AFTER_ALL, "")
+                said[end + 1] = None
+        changes: list[tuple[int, Order | None]] = []
+        for at, verdict in said.items():
+            if at <= last and (not changes or changes[-1][1] != verdict):
+                changes.append((at, verdict))
+        return changes
+
+    def to_json(self) -> list[Any]:
+        """As `from_json` takes them."""
+        return [[mark.hlc, mark.replica, mark.seq, mark.undone, [str(span) for span in mark.spans]] for mark in self.all]
+
+    @classmethod
+    def from_json(cls, value: Sequence[Any]) -> Marks:
+        """The marks that `to_json` gave. Raises ValueError or TypeError for anything else."""
+        return cls(
+            Mark(hlc, replica, seq, undone, tuple(span for text in spans if (span := Span.parse(text))))
+            for hlc, replica, seq, undone, spans in value
+        )
+

@@ -1,0 +1,489 @@
+"""Undoing, bringing back, looking at any moment and going back to it: always as if folded from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+
+from pystore import checkpoints as checkpoints_module
+from pystore import projection as projection_module
+from pystore.backup.save import header_for, jsonl
+from pystore.errors import ClosedError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
+from pystore.marks import Order
+from pystore.memory import MemoryPlatform
+from pystore.own_events import Imported
+from pystore.segment import pack
+from pystore.store import Store
+from tests.support.failing import FaultyPlatform, Plan
+from tests.support.fake_clock import FakeClock
+from tests.support.notes import SCHEMA, FolderMade, NoteEdited, folded, lines_of, note, rows, saved, shown, stored_events
+
+
+def notes_of(store: Store) -> list[str]:
+    """The ids of the notes that are shown."""
+    return [row["note_id"] for row in store.query("SELECT note_id FROM note ORDER BY note_id")]
+
+
+async def add(store: Store, *ids: object) -> list[str]:
+    """Append notes; the ids of the events."""
+    return [one.id for one in await store.append([note(id_) for id_ in ids])]
+
+
+async def a_part(store: Store, replicas: Sequence[str]) -> bytes:
+    """A backup with the feeds of these replicas only."""
+    events = [event for event in await stored_events(store) if event.replica in replicas]
+    state = store.log.state
+    feeds = {replica: head for replica, head in state.feeds.items() if replica in replicas}
+    counts: dict[str, int] = {}
+    for event in events:
+        counts[event.type] = counts.get(event.type, 0) + 1
+    header = header_for(
+        state._replace(feeds=feeds, counts=counts), SCHEMA.name, store.platform.now_ms(), "test", store.projection.document, {}
+    )
+    return b"".join([chunk async for chunk in jsonl(header, [pack([event.line for event in events])], store.platform.breathe, None)])
+
+
+async def equal_to_a_fold(store: Store) -> None:
+    assert shown(store) == await folded(store)
+
+
+# -- undoing
+
+
+async def test_what_is_undone_is_left_out_and_what_is_redone_is_back(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        _, two, three = await add(store, 1, 2, 3)
+        await store.undo([two])
+        assert notes_of(store) == ["1", "3"]
+        await store.undo([two, three])
+        assert notes_of(store) == ["1"]
+        await store.redo([two])
+        assert notes_of(store) == ["1", "2"]
+        await equal_to_a_fold(store)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert notes_of(store) == ["1", "2"]
+
+
+async def test_an_undo_can_be_undone_and_that_as_well(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await add(store, 1)
+        (undone,) = await store.undo([one])
+        (again,) = await store.undo([undone.id])
+        assert notes_of(store) == ["1"]
+        await store.undo([again.id])
+        assert notes_of(store) == []
+        await equal_to_a_fold(store)
+
+
+async def test_what_is_so_already_is_not_recorded_again(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        one, two = await add(store, 1, 2)
+        assert await store.redo([one]) == []
+        assert len(await store.undo([one])) == 1
+        assert await store.undo([one]) == []
+        assert len(await store.undo([one, two])) == 1
+        assert (await store.stats())["events"] == 4
+
+
+async def test_an_undo_repeated_with_its_batch_id_is_recorded_once(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        one, two = await add(store, 1, 2)
+        first = await store.undo([one, two], batch="b")
+        await store.redo([one])
+        assert await store.undo([one, two], batch="b") == first
+        assert notes_of(store) == ["1"]
+
+
+async def test_undoing_an_import_undoes_all_that_it_brought_in(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await add(store, 1)
+        first, _, last = await add(store, 2, 3, 4)
+        brought_in = f"{first}-{last.split(':')[1]}"
+        (imported,) = await store.append(Imported(name="f", kind="k", sha256="s", counts={}, events=[brought_in]))
+        await add(store, 5)
+        await store.undo([imported.id])
+        assert notes_of(store) == ["1", "5"]
+        assert store.query("SELECT * FROM pystore_import") == []
+        await store.redo([imported.id])
+        assert notes_of(store) == ["1", "2", "3", "4", "5"]
+        assert len(store.query("SELECT * FROM pystore_import")) == 1
+
+
+async def test_what_depends_on_something_undone_is_a_conflict_until_it_is_back(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await add(store, 1)
+        (edited,) = await store.append(NoteEdited(note_id="1", text="two"))
+        await store.undo([one])
+        (conflict,) = await store.conflicts()
+        assert (conflict["id"], conflict["type"], conflict["data"]["text"]) == (edited.id, "note.edited", "two")
+        assert conflict["reason"].endswith(".")
+        assert [event["conflict"] is not None for event in await store.events()] == [False, True, False]
+        await store.redo([one])
+        assert await store.conflicts() == []
+        assert store.query("SELECT text FROM note") == [{"text": "two"}]
+
+
+async def test_a_local_append_that_breaks_a_constraint_is_refused_before_anything_is_stored(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await add(store, 1)
+        with pytest.raises(ConstraintError):
+            await add(store, 1)
+        await store.undo([one])
+        await add(store, 1)
+        # Now the one that was undone does not fit any more: it is set aside when it is back, not the newer one refused.
+        await store.redo([one])
+        assert [conflict["id"] for conflict in await store.conflicts()] == [(await store.events(types=["note.added"]))[0]["id"]]
+        await equal_to_a_fold(store)
+
+
+async def test_another_replica_undoes_and_both_come_to_the_same(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        first, second = await add(one, 1, 2)
+        await other.restore([await saved(one)])
+        await one.undo([first])
+        await other.undo([first, second])
+        await other.redo([second])
+        await one.restore([await saved(other)])
+        await other.restore([await saved(one)])
+        assert shown(one) == shown(other)
+        assert await lines_of(one) == await lines_of(other)
+        assert notes_of(one) == ["2"]
+
+
+async def test_an_undo_waits_for_its_target_to_arrive(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as third,
+    ):
+        target, _ = await add(one, 1, 2)
+        await other.restore([await saved(one)])
+        await other.undo([target])
+        await third.restore([await a_part(other, [other.log.state.writer])])
+        assert notes_of(third) == []
+        await third.restore([await saved(one)])
+        assert notes_of(third) == ["2"]
+        assert shown(third) == shown(other)
+
+
+async def test_who_undid_what_and_when_stays_in_the_timeline(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        one, two = await add(store, 1, 2)
+        (undone,) = await store.undo([one])
+        (redone,) = await store.redo([one])
+        (again,) = await store.undo([one])
+        told = {event["id"]: (event["type"], event["undone"], event["undone_by"]) for event in await store.events()}
+        assert told == {
+            one: ("note.added", True, again.id), two: ("note.added", False, None), undone.id: ("$undone", False, None),
+            redone.id: ("$redone", False, None), again.id: ("$undone", False, None),
+        }
+
+
+async def test_what_cannot_be_undone_is_refused_by_name(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.rename("Alice")
+        (named,) = await store.events()
+        for ids in ([], ["nonsense"], ["a:1"], [named["id"]]):
+            with pytest.raises(ValidationError):
+                await store.undo(ids)
+        assert (await store.stats())["events"] == 1
+    async with await Store.open(SCHEMA, "a", platform=platform, read_only=True) as store:
+        for refused in (store.undo([named["id"]]), store.restore_to(0), store.redo(["a" * 16 + ":1"])):
+            with pytest.raises((ReadOnlyError, ValidationError)):
+                await refused
+
+
+async def test_an_undo_that_is_cut_short_is_shown_by_the_next_call_or_open(clock: FakeClock) -> None:
+    for way in ("append", "catch_up", "open"):
+        plan = Plan()
+        platform = MemoryPlatform(clock)
+        async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+            one, _ = await add(store, 1, 2)
+            plan.at, plan.kind, plan.only = 1, "unavailable", "checkpoints"
+            with pytest.raises(Exception, match="does not answer"):
+                await store.undo([one])
+            assert notes_of(store) == ["1", "2"]
+            if way == "append":
+                await add(store, 3)
+            elif way == "catch_up":
+                await store.catch_up()
+            if way != "open":
+                assert "1" not in notes_of(store)
+        async with await Store.open(SCHEMA, "a", platform=platform) as store:
+            assert "1" not in notes_of(store)
+            await equal_to_a_fold(store)
+
+
+# -- any moment
+
+
+async def test_a_past_moment_shows_what_was_there_then_while_the_store_goes_on(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        first, second = await add(store, 1, 2)
+        clock.ms += 60_000
+        await store.undo([first])
+        clock.ms += 60_000
+        await add(store, 3)
+        events = (await store.events())[::-1]
+        for moment, expected in (
+            (events[1]["time"], ["1", "2"]), (second, ["1", "2"]), (2, ["1", "2"]), (first, ["1"]), (1, ["2"]), (0, ["2", "3"]),
+            ("2000-01-01", []), (99, []), ("9999-01-01T00:00:00+01:00", ["2", "3"]),
+        ):
+            past = await store.at(moment)
+            assert [row["note_id"] for row in past.query("SELECT note_id FROM note ORDER BY 1")] == expected
+            past.close()
+        past = await store.at(second)
+        await add(store, 4)
+        assert len(past.query("SELECT * FROM note")) == 2
+        assert past.query_json("SELECT count(*) AS n FROM note") == b'[{"n":2}]'
+        assert past.info == {"events": 2, "time": events[1]["time"], "order": events[1]["order"]}
+        with pytest.raises(QueryError):
+            past.query("DELETE FROM note")
+        past.close()
+        past.close()
+        with pytest.raises(ClosedError):
+            past.query("SELECT 1")
+        assert notes_of(store) == ["2", "3", "4"]
+
+
+async def test_every_moment_equals_a_fold_of_the_events_up_to_it(
+    platform: MemoryPlatform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints_module, "NEAR_EVENTS", 1)
+    monkeypatch.setattr(checkpoints_module, "SPACE", 1 << 20)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for number in range(8):
+            (id_,) = await add(store, number)
+            if number % 3 == 1:
+                await store.undo([id_])
+            if number == 6:
+                await store.redo([(await store.events(types=["note.added"]))[2]["id"]])
+            await store.upkeep(now=True)
+        for event in await store.events():
+            past = await store.at(event["id"])
+            hlc, replica = event["order"].split("/")
+            assert rows(past._open_view()) == await folded(store, (hlc, replica))
+            past.close()
+
+
+async def test_going_back_undoes_everything_after_and_can_itself_be_undone(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        first, second = await add(store, 1, 2)
+        clock.ms += 1000
+        await store.undo([second])
+        await add(store, 3)
+        before = shown(store)
+        past = await store.at(second)
+        (back,) = await store.restore_to(second)
+        assert rows(past._open_view())["note"] == shown(store)["note"]
+        past.close()
+        assert notes_of(store) == ["1", "2"]
+        await store.undo([back.id])
+        assert shown(store) == before
+        assert await store.restore_to(0) == []
+        await store.restore_to("2000-01-01T00:00:00Z")
+        assert notes_of(store) == []
+        await store.redo([first])
+        assert notes_of(store) == ["1"]
+
+
+async def test_what_is_no_moment_is_refused(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await add(store, 1)
+        for moment in ("yesterday", "", "a" * 16 + ":7", -1):
+            with pytest.raises(ValidationError):
+                await store.at(moment)
+
+
+# -- rewinding and checkpoints
+
+
+class Counted:
+    """Counts the events that are folded."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def __call__(self, _: object) -> None:
+        self.events += 1
+
+
+@pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints as if a log of 100 events were a long one."""
+    monkeypatch.setattr(checkpoints_module, "NEAR_EVENTS", 5)
+    monkeypatch.setattr(projection_module, "NEAR_EVENTS", 5)
+    monkeypatch.setattr(projection_module, "CHECKPOINT_AFTER_EVENTS", 5)
+
+
+@pytest.mark.usefixtures("near")
+async def test_the_cost_of_a_rewind_follows_how_far_back_it_reaches(clock: FakeClock) -> None:
+    counted = Counted()
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock), before_each=counted) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        for number in range(100):
+            clock.ms += 1000
+            if number == 90:
+                await other.restore([await saved(store)])
+                await add(other, "late")
+            await add(store, number)
+            await store.upkeep()
+        counted.events = 0
+        await store.restore([await saved(other)])
+        assert counted.events <= 25
+        await equal_to_a_fold(store)
+        counted.events = 0
+        await store.undo([(await store.events(types=["note.added"]))[3]["id"]])
+        assert counted.events <= 25
+        await equal_to_a_fold(store)
+
+
+@pytest.mark.usefixtures("near")
+async def test_checkpoints_lie_at_growing_distances_within_their_bounds(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for number in range(300):
+            await store.append(note(number, "text " * 200))
+            await store.upkeep()
+            sizes = [one.size for one in await store.projection.checkpoints.kept()]
+            assert len(sizes) <= checkpoints_module.MOST + 1
+            assert sum(sizes[:-1]) <= checkpoints_module.SPACE * sum(sizes[-1:])
+        kept = [one.state.events for one in await store.projection.checkpoints.kept()]
+        gaps = [after - before for before, after in pairwise(kept)]
+        assert len(gaps) >= 2
+        assert gaps[-1] <= 20
+        assert gaps[0] > gaps[-1]
+
+
+@pytest.mark.usefixtures("near")
+async def test_a_long_fold_leaves_checkpoints_on_its_way(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for number in range(120):
+            await add(store, number)
+        file = await saved(store)
+    async with await Store.open(SCHEMA, "b", platform=MemoryPlatform(clock)) as store:
+        (target,) = await add(store, "mine")
+        await store.restore([file])
+        await store.log.merge_segments()
+        await store.undo([target])
+        for kept in await store.projection.checkpoints.kept():
+            past = await store.at(_last_of(kept.state.newest, await store.events(limit=1000)))
+            assert rows(past._open_view()) == await folded(store, kept.state.newest)
+            past.close()
+        await equal_to_a_fold(store)
+
+
+def _last_of(order: Order, events: Sequence[dict[str, str]]) -> str:
+    return next(event["id"] for event in events if event["order"] == "/".join(order))
+
+
+@pytest.mark.usefixtures("near")
+async def test_when_space_is_short_older_checkpoints_go_first(clock: FakeClock) -> None:
+    plan = Plan()
+    platform = MemoryPlatform(clock)
+    async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+        for number in range(60):
+            await add(store, number)
+            await store.upkeep()
+        assert len(platform.kept["a"].checkpoints) > 1
+        plan.at, plan.kind, plan.only = 1, "quota", "commit"
+        await add(store, "in the room that was made")
+        assert len(platform.kept["a"].checkpoints) == 1
+        plan.done = 0
+        with pytest.raises(QuotaError):
+            await add(store, "no room")
+        assert (await store.stats())["events"] == 61
+        await equal_to_a_fold(store)
+
+
+async def test_a_checkpoint_before_which_something_arrived_is_not_used_again(clock: FakeClock) -> None:
+    platform = MemoryPlatform(clock)
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        await store.append(FolderMade(folder="f"))
+        await other.restore([await saved(store)])
+        await add(other, "late")
+        clock.ms += 1000
+        await add(store, 1, 2)
+        await store.upkeep(now=True)
+        await store.restore([await saved(other)])
+        await equal_to_a_fold(store)
+        late = (await store.events())[2]["id"]
+        past = await store.at(late)
+        assert [row["note_id"] for row in past.query("SELECT note_id FROM note")] == ["late"]
+        past.close()
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await equal_to_a_fold(store)
+
+
+async def test_a_damaged_log_is_told_when_a_moment_is_opened(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await add(store, 1)
+        kept = platform.kept["a"].segments
+        kept[1] = type(kept[1])(1, 1, 1, b"P" + bytes(10))
+        with pytest.raises(CorruptError):
+            await store.at("9999-01-01")
+
+
+async def test_many_moments_are_opened_while_appends_go_on(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        ids = await add(store, *range(20))
+
+        async def look(id_: str, notes: int) -> None:
+            past = await store.at(id_)
+            assert past.query("SELECT count(*) AS n FROM note") == [{"n": notes}]
+            past.close()
+
+        async def write(number: int) -> None:
+            await add(store, number)
+
+        await asyncio.gather(*(look(id_, notes) for notes, id_ in enumerate(ids, 1)), *(write(number) for number in range(20, 40)))
+        await equal_to_a_fold(store)
+
+
+# -- the timeline
+
+
+async def test_the_timeline_is_paged_and_filtered_by_type_and_text(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(FolderMade(folder="f"))
+        for number in range(10):
+            await store.append(note(number, "Äpfel und BIRNEN" if number % 2 else "text"))
+        paged: list[str] = []
+        before = None
+        while page := await store.events(before=before, limit=3):
+            paged += [event["id"] for event in page]
+            before = page[-1]["order"]
+        assert paged == [event["id"] for event in await store.events(limit=100)]
+        assert len(paged) == 11
+        assert {event["data"]["note_id"] for event in await store.events(text="äpfel UND birnen")} == {"1", "3", "5", "7", "9"}
+        assert [event["type"] for event in await store.events(types=["folder.made"])] == ["folder.made"]
+        assert [event["id"] for event in await store.events(after=(await store.events())[2]["order"])] == paged[:2]
+
+
+async def test_activity_counts_every_event_in_its_span_of_time(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert (await store.activity(buckets=3))["counts"] == {}
+        await store.append(FolderMade(folder="f"))
+        for number in range(9):
+            clock.ms += 1000
+            await add(store, number)
+        found = await store.activity(buckets=5)
+        assert found["counts"] == {"folder.made": [1, 0, 0, 0, 0], "note.added": [1, 2, 2, 2, 2]}
+        assert found["until"] == (await store.events())[0]["time"]
+        narrow = await store.activity(buckets=1, since=(await store.events())[4]["time"])
+        assert sum(narrow["counts"]["note.added"]) == 5
+        for wrong in (0, 100_000):
+            with pytest.raises(ValidationError):
+                await store.activity(buckets=wrong)
+        with pytest.raises(ValidationError):
+            await store.activity(since="soon")

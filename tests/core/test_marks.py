@@ -1,0 +1,91 @@
+"""What is undone is a function of the set of marks, and of nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pystore import codec
+from pystore.clock import stamp
+from pystore.marks import Mark, Marks, Order, Span, joined
+
+REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
+LAST = 6
+SPANS = st.builds(
+    lambda replica, one, other: Span(replica, min(one, other), max(one, other)),
+    st.sampled_from(REPLICAS), st.integers(1, LAST), st.integers(1, LAST),
+)
+
+
+def order_of(replica: str, seq: int) -> Order:
+    """Where the event with this number stands: the feeds interleave."""
+    return (stamp(10 * seq + REPLICAS.index(replica), 0), replica)
+
+
+MARKS = st.lists(
+    st.builds(
+        lambda replica, seq, undone, spans: Mark(order_of(replica, seq)[0], replica, seq, undone, tuple(joined(spans))),
+        st.sampled_from(REPLICAS), st.integers(1, LAST), st.booleans(), st.lists(SPANS, min_size=1, max_size=3),
+    ),
+    max_size=8, unique_by=lambda mark: (mark.replica, mark.seq),
+)
+ALL = [(replica, seq) for replica in REPLICAS for seq in range(1, LAST + 1)]
+
+
+def is_undone(marks: list[Mark], replica: str, seq: int) -> bool:
+    """The rule, as it is said: of the effective later marks that name an event the newest decides."""
+    order = order_of(replica, seq)
+    naming = [
+        mark for mark in marks
+        if mark.order > order and any(span.replica == replica and span.first <= seq <= span.last for span in mark.spans)
+        and not is_undone(marks, mark.replica, mark.seq)
+    ]
+    return bool(naming) and max(naming, key=lambda mark: mark.order).undone
+
+
+@given(MARKS)
+def test_of_the_effective_marks_that_name_an_event_the_newest_decides(marks: list[Mark]) -> None:
+    all_marks = Marks(marks)
+    for replica, seq in ALL:
+        assert all_marks.is_undone(replica, seq, order_of(replica, seq)) == is_undone(marks, replica, seq)
+
+
+@given(MARKS, st.randoms())
+def test_marks_come_to_the_same_in_whatever_order_and_however_often_they_come(marks: list[Mark], shuffle: object) -> None:
+    shuffled = [*marks, *marks[:2]]
+    shuffle.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert Marks(shuffled) == Marks(marks)
+    assert Marks.from_json(codec.decode(codec.encode(Marks(marks).to_json()))) == Marks(marks)
+
+
+@given(MARKS, MARKS, st.fixed_dictionaries({replica: st.integers(0, LAST) for replica in REPLICAS}))
+def test_marks_that_agree_on_feeds_undo_the_same_of_them(one: list[Mark], other: list[Mark], feeds: dict[str, int]) -> None:
+    there = [(replica, seq) for replica, seq in ALL if seq <= feeds[replica]]
+    newest = max((order_of(*event) for event in there), default=("", ""))
+    agree = Marks(one).agree(Marks(other), feeds, newest)
+    same = all(is_undone(one, *event) == is_undone(other, *event) for event in there)
+    assert same or not agree
+    if all(mark.order > newest for mark in (*one, *other)):
+        assert agree == same
+
+
+@given(MARKS, st.sampled_from(ALL))
+def test_up_to_a_moment_only_the_marks_up_to_it_count(marks: list[Mark], at: tuple[str, int]) -> None:
+    moment = order_of(*at)
+    assert Marks(marks).until(moment) == Marks([mark for mark in marks if mark.order <= moment])
+
+
+@pytest.mark.parametrize("text", ["", "x", "R", "R:0", "R:01", "R:3-2", "R:1-", "R:1\n", "A:1", 7, None])
+def test_what_is_no_span_names_nothing(text: object) -> None:
+    assert Span.parse(text.replace("R", REPLICAS[0]) if isinstance(text, str) else text) is None
+
+
+@given(st.lists(SPANS))
+def test_joined_spans_name_the_same_events_in_rising_order(spans: list[Span]) -> None:
+    def named(these: list[Span]) -> set[tuple[str, int]]:
+        return {(span.replica, seq) for span in these for seq in range(span.first, span.last + 1)}
+
+    assert named(joined(spans)) == named(spans)
+    assert joined(spans) == sorted(joined(joined(spans)))
+    assert [Span.parse(str(span)) for span in joined(spans)] == joined(spans)
