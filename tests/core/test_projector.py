@@ -214,6 +214,33 @@ async def test_events_of_older_versions_are_brought_up_when_folded_and_stay_as_t
         ]
 
 
+def finishing(v: int, verdict: str, views: int) -> Schema:
+    """An application whose books are finished with a verdict, `verdict` where nothing was said."""
+    schema = Schema("books", app=v, views=views)
+
+    class Finished(Event):
+        verdict_given: str = verdict
+
+    schema.event("finished", v=v)(Finished)
+    schema.table("CREATE TABLE book (verdict TEXT NOT NULL)")
+    schema.on(Finished)(lambda view, event: view.execute("INSERT INTO book VALUES (?)", (event.data.verdict_given,)))
+    return schema
+
+
+async def test_another_default_changes_old_events_and_an_upcaster_keeps_what_they_meant(platform: MemoryPlatform) -> None:
+    async def verdicts(schema: Schema) -> list[str]:
+        async with await Store.open(schema, "a", platform=platform) as store:
+            return [row["verdict"] for row in store.query("SELECT verdict FROM book")]
+
+    async with await Store.open(finishing(1, "none", views=1), "a", platform=platform) as store:
+        await store.append_json(b'{"type":"finished","data":{}}')
+        assert [event["data"] for event in await store.events()] == [{}]
+    assert await verdicts(finishing(1, "liked", views=2)) == ["liked"]
+    raised = finishing(2, "liked", views=3)
+    raised.upcast("finished", 1)(lambda data: {"verdict_given": "none", **data})
+    assert await verdicts(raised) == ["none"]
+
+
 async def test_an_upcaster_that_fails_or_is_missing_sets_the_event_aside(platform: MemoryPlatform) -> None:
     async with await Store.open(versioned(1), "a", platform=platform) as store:
         await store.append_json(b'{"type":"note.added","data":{"title":"one"}}')

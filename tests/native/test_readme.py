@@ -20,8 +20,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import build
-from pystore import Store, input_profile, log, projection, segment, view
-from pystore.backup import lines
+from pystore import Store, appender, input_profile, log, projection, segment, view
+from pystore.backup import lines, restore
 from pystore.native.platform import NativePlatform
 
 ROOT = build.ROOT
@@ -188,10 +188,13 @@ def test_the_numbers_in_the_docs_are_those_of_the_code() -> None:
         f"integers up to 2^{input_profile.MAX_INTEGER.bit_length()} - 1 |",
         f"| a file | {lines.MAX_BYTES >> 30} GiB after gunzipping, at most {lines.MAX_RATIO} times its compressed size |",
     ]
+    limits.append(f"when more than {restore.MAX_DAMAGED_LINES:,} lines are damaged")
     architecture = [
         f"from {segment.COMPRESS_FROM_BYTES >> 10} KiB on as a zstd frame",
         f"When {log.MERGE_FROM_SEGMENTS} have gathered",
-        f"about {log.SEGMENT_EVENTS:,} events or {log.SEGMENT_BYTES >> 20} MiB",
+        f"reaches {log.SEGMENT_EVENTS:,} events or {log.SEGMENT_BYTES >> 20} MiB as it is stored",
+        f"at most {appender.MAX_GROUP_EVENTS:,} events and {appender.MAX_GROUP_BYTES >> 20} MiB of data",
+        f"at most {log.SEGMENT_EVENTS:,} events, which end with the line that reaches {restore.SEGMENT_BYTES >> 20} MiB",
         f"exceed both {projection.CHECKPOINT_AFTER_EVENTS} and 1/{projection.CHECKPOINT_AFTER_SHARE} of the log",
         f"stopped after {view.QUERY_SECONDS:g} second and at an answer of {view.MAX_ANSWER_BYTES >> 20} MiB",
     ]
