@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 
 from pystore.errors import ClosedError, ConflictError
 from pystore.ports import Checkpoint, Commit, Segment
@@ -22,6 +23,7 @@ class MemoryLog:
     """What is kept of one log."""
 
     segments: dict[int, Segment] = field(default_factory=dict)
+    """By number, in rising order."""
     meta: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, bytes] = field(default_factory=dict)
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
@@ -43,7 +45,8 @@ class MemoryStorage:
         kept = self._open_log().segments
         found = []
         size = 0
-        for number in sorted(number for number in kept if number > after):
+        newer = list(takewhile(lambda number: number > after, reversed(kept)))
+        for number in reversed(newer):
             found.append(kept[number])
             size += len(kept[number].body)
             if size > max_bytes:
@@ -52,17 +55,12 @@ class MemoryStorage:
 
     async def commit(self, commit: Commit) -> None:
         log = self._open_log()
-        deleted = set(commit.delete)
-        if not deleted <= log.segments.keys():
-            raise ConflictError("Another writer was first: a segment to delete is no longer there.")
-        kept = {number: segment for number, segment in log.segments.items() if number not in deleted}
-        for segment in commit.add:
-            if any(segment.first <= other.number and other.first <= segment.number for other in kept.values()):
-                raise ConflictError("Another writer was first: the number of a segment is taken.")
-            kept[segment.number] = segment
         if not log.batches.keys().isdisjoint(commit.batches):
             raise ConflictError("Another writer was first: the batch is already stored.")
-        log.segments = kept
+        if commit.delete or not _follow(log.segments, commit.add):
+            log.segments = _changed(log.segments, commit)
+        else:
+            log.segments.update((segment.number, segment) for segment in commit.add)
         log.meta.update(commit.meta)
         log.batches.update(commit.batches)
 
@@ -105,6 +103,28 @@ class MemoryStorage:
         if self._platform.kept.get(self._name) is not self._log:
             raise ClosedError("The log was removed.")
         return self._log
+
+
+def _follow(kept: dict[int, Segment], added: Sequence[Segment]) -> bool:
+    """Whether `added` all come after what is kept, one after the other, as appending has it."""
+    last = next(reversed(kept), 0)
+    for segment in added:
+        if segment.first <= last:
+            return False
+        last = segment.number
+    return True
+
+
+def _changed(kept: dict[int, Segment], commit: Commit) -> dict[int, Segment]:
+    """What is kept after `commit`, whatever it adds and deletes. Raises ConflictError."""
+    deleted = set(commit.delete)
+    if not deleted <= kept.keys():
+        raise ConflictError("Another writer was first: a segment to delete is no longer there.")
+    left = [segment for segment in kept.values() if segment.number not in deleted]
+    segments = sorted([*left, *commit.add], key=lambda segment: segment.number)
+    if any(one.number >= other.first for one, other in pairwise(segments)):
+        raise ConflictError("Another writer was first: the number of a segment is taken.")
+    return {segment.number: segment for segment in segments}
 
 
 def wall_clock_ms() -> int:
