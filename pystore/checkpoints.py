@@ -10,6 +10,7 @@ at most `SPACE` times its size, and there are at most `MOST` of them. All of the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from pystore import codec
@@ -18,7 +19,7 @@ from pystore.log import LogState
 from pystore.marks import Marks, Order
 from pystore.ports import Checkpoint, LogStorage
 
-SPACE = 2
+SPACE = 3
 """How many times the size of the newest checkpoint the older ones take together, at most."""
 MOST = 8
 """How many older ones there are at most."""
@@ -85,6 +86,11 @@ class Checkpoints:
     async def drop(self, kept: Kept) -> None:
         """Remove one: it is not right any more."""
         await self._storage.delete_checkpoint(kept.name)
+
+    async def largest_gap(self) -> int:
+        """How many events lie between two neighbouring checkpoints, or before the first, at most."""
+        ends = [0, *(kept.state.events for kept in await self.kept())]
+        return max((after - before for before, after in pairwise(ends)), default=0)
 
     async def make_room(self) -> bool:
         """Remove all but the newest; whether there were any."""

@@ -38,6 +38,8 @@ CHECKPOINT_AFTER_SHARE = 50
 """A checkpoint is due when the events since the last one exceed both numbers: the second is a share, 1/50 of the log."""
 CHECKPOINTS_OF_A_FOLD = 4
 """A long fold leaves a checkpoint after each such part of the log."""
+FAR_EVENTS = 32_000
+"""Checkpoints farther from each other than this, and than a third of the log, have others put between them."""
 FOLD_SLICE = 500
 """Events folded before other work gets its turn: about 10 ms."""
 
@@ -71,7 +73,7 @@ class Projection:
         self._before_each = before_each
         self._quarantine = frozenset(quarantine)
         self.checkpoints = Checkpoints(log.storage, self._fingerprint())
-        self._checkpointed = 0
+        self._checkpointed = self._filled = 0
         self._listeners: list[Callable[[], None]] = []
         self.view = View(schema)
         self.projector = self.projector_of(self.view)
@@ -218,14 +220,15 @@ class Projection:
         self.show(folded.view, self.log.state)
 
     async def fold(
-        self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None
+        self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None, *, from_nothing: bool = False
     ) -> Folded | None:
         """A new view of the events that are known here, up to `until` if given, but for those that `marks` undo.
 
-        None if the log was replaced meanwhile. For one who holds `exclusive`, unless `until` is given.
+        None if the log was replaced meanwhile.
         """
         while True:
-            view, kept = await self._begin(await self.checkpoints.usable(self.log.state, marks, until))
+            usable = [] if from_nothing else await self.checkpoints.usable(self.log.state, marks, until)
+            view, kept = await self._begin(usable)
             start = kept.state if kept else self._nothing()
             try:
                 shown = await self._fold_from(view, start, marks, until, on_progress)
@@ -373,6 +376,16 @@ class Projection:
             image = view.image()
         await self.checkpoints.save(state, image)
         self._checkpointed = state.events
+        await self._fill(state.events)
+
+    async def _fill(self, events: int) -> None:
+        """Fold the log once more, aside, if it grew so fast that past moments lie far from any checkpoint: that leaves some."""
+        if events < 1.5 * self._filled or await self.checkpoints.largest_gap() <= max(FAR_EVENTS, events // 3):
+            return
+        self._filled = events
+        folded = await self.fold(self.log.state.marks, from_nothing=True)
+        if folded is not None:
+            folded.view.close()
 
 
 class Aside:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from pystore import checkpoints as checkpoints_module
+from pystore import log as log_module
 from pystore import projection as projection_module
 from pystore.backup.save import header_for, jsonl
 from pystore.errors import ClosedError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
@@ -487,3 +488,20 @@ async def test_activity_counts_every_event_in_its_span_of_time(platform: MemoryP
                 await store.activity(buckets=wrong)
         with pytest.raises(ValidationError):
             await store.activity(since="soon")
+
+
+@pytest.mark.usefixtures("near")
+async def test_a_log_that_grew_fast_gets_checkpoints_in_between(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection_module, "FAR_EVENTS", 10)
+    monkeypatch.setattr(log_module, "SEGMENT_EVENTS", 10)
+    counted = Counted()
+    async with await Store.open(SCHEMA, "a", platform=platform, before_each=counted) as store:
+        for number in range(100):
+            await add(store, number)
+        await store.upkeep(now=True)
+        assert await store.projection.checkpoints.largest_gap() < 100
+        await add(store, "more")
+        counted.events = 0
+        await store.upkeep(now=True)
+        assert counted.events == 0  # not again before the log has grown much more
+        await equal_to_a_fold(store)

@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import build
-from pystore import Store, appender, input_profile, log, projection, segment, view
+from pystore import Store, appender, checkpoints, input_profile, log, projection, segment, view
 from pystore.backup import lines, restore
 from pystore.native.platform import NativePlatform
 
@@ -196,6 +196,7 @@ def test_the_numbers_in_the_docs_are_those_of_the_code() -> None:
         f"at most {appender.MAX_GROUP_EVENTS:,} events and {appender.MAX_GROUP_BYTES >> 20} MiB of data",
         f"at most {log.SEGMENT_EVENTS:,} events, which end with the line that reaches {restore.SEGMENT_BYTES >> 20} MiB",
         f"exceed both {projection.CHECKPOINT_AFTER_EVENTS} and 1/{projection.CHECKPOINT_AFTER_SHARE} of the log",
+        f"at most {checkpoints.MOST} besides the newest",
         f"stopped after {view.QUERY_SECONDS:g} second and at an answer of {view.MAX_ANSWER_BYTES >> 20} MiB",
     ]
 
