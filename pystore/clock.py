@@ -42,14 +42,15 @@ def ms_of(hlc: str) -> int:
 
 
 def iso_of_ms(ms: int) -> str:
-    """UTC, ISO 8601 with milliseconds and `Z`."""
+    """UTC, ISO 8601 with milliseconds and `Z`. What lies after the year 9999 is told as its end."""
+    ms = min(ms, MAX_MS)  # a stamp reaches to the year 10889, a datetime does not
     when = dt.datetime.fromtimestamp(ms // 1000, tz=dt.UTC)
     return f"{when:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
 def iso_of(hlc: str) -> str:
     """The time of a stamp: UTC, ISO 8601 with milliseconds and `Z`."""
-    return iso_of_ms(int(hlc[:12], 16))
+    return iso_of_ms(ms_of(hlc))
 
 
 def ms_of_iso(text: str) -> int:

@@ -18,12 +18,14 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from pystore import codec
-from pystore.clock import MAX_FUTURE_MS, ZERO, HybridClock, iso_of, ms_of
+from pystore.clock import ZERO, HybridClock
 from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersionError, PyStoreError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
 from pystore.ports import Commit, Durability, LogStorage, Segment
 from pystore.segment import EMPTY, ends, events_in, events_in_order, pack, unpack_bytes
+from pystore.waiting import KEY as WAITING
+from pystore.waiting import Waiting
 
 FORMAT = 1
 MAX_NAME = 200
@@ -148,19 +150,42 @@ def name_in(event: Recorded) -> str | None:
 class EventLog:
     """One log over its storage. `state` is what this process knows; another writer may be ahead until `catch_up`."""
 
-    def __init__(self, storage: LogStorage, state: LogState, clock: HybridClock) -> None:
+    def __init__(self, storage: LogStorage, state: LogState, clock: HybridClock, waiting: bytes = b"") -> None:
         self.storage = storage
         self.state = state
         self.clock = clock
         self._ends: dict[tuple[int, int], tuple[Order, Order]] = {}
         """Where segments begin and end in the log's order, by number and first number, as far as it was asked for."""
+        self._waiting_raw = waiting
+        self._waiting: Waiting | None = None
         clock.see(state.newest[0])
 
     @classmethod
     async def open(cls, storage: LogStorage, log: str, name: str, clock: HybridClock) -> EventLog:
         """The log in `storage`; a new one, not yet written anywhere, if there is none."""
-        state = LogState.from_meta(await storage.meta()) or LogState(log, new_epoch(), new_replica_id(), name)
-        return cls(storage, state, clock)
+        meta = await storage.meta()
+        state = LogState.from_meta(meta) or LogState(log, new_epoch(), new_replica_id(), name)
+        return cls(storage, state, clock, meta.get(WAITING, b""))
+
+    @property
+    def waiting(self) -> Waiting:
+        """What waits beside the log. Raises CorruptError."""
+        if self._waiting is None:
+            try:
+                self._waiting = Waiting.from_meta(self._waiting_raw, self.state.feeds)
+            except FormatError as error:
+                raise CorruptError("The record of events from the future is damaged. Restore the log from a backup.") from error
+        return self._waiting
+
+    def _note_waiting(self, raw: bytes) -> None:
+        if raw != self._waiting_raw:
+            self._waiting_raw, self._waiting = raw, None
+
+    @property
+    def whole(self) -> LogState:
+        """The state that the log would be in if nothing waited."""
+        waiting = self.waiting
+        return self.state.after(waiting.events, {**self.state.feeds, **waiting.feeds}, self.state.segment)
 
     # -- appending
 
@@ -170,6 +195,10 @@ class EventLog:
         Raises ValidationError for an event too large for a line.
         """
         writer = state.writer
+        if writer in self.waiting.feeds:
+            # Its feed goes on in what waits: recorded by this log before it was restored from an older state of itself.
+            writer = new_replica_id()
+            state = state._replace(writer=writer)
         events, head = record(drafts, self.clock.tick(len(drafts)), writer, state.feeds.get(writer, Head()))
         for event in events:
             if len(event.line) > MAX_LINE_BYTES:
@@ -234,8 +263,13 @@ class EventLog:
         return sorted(events, key=lambda event: event.order)
 
     async def is_replaced(self) -> bool:
-        """Whether the storage holds another log than the one that `state` is of: replaced, begun by another, or removed."""
-        stored = LogState.from_meta(await self.storage.meta())
+        """Whether the storage holds another log than the one that `state` is of: replaced, begun by another, or removed.
+
+        What waits there is taken note of: so it is asked after the segments were read.
+        """
+        meta = await self.storage.meta()
+        self._note_waiting(meta.get(WAITING, b""))
+        stored = LogState.from_meta(meta)
         return self.state.segment > 0 if stored is None else stored.epoch != self.state.epoch
 
     async def all_segments(self, after: int = 0) -> list[Segment]:
@@ -301,12 +335,17 @@ class EventLog:
     # -- adding others' events
 
     async def add(
-        self, segments: Sequence[bytes], state: LogState, events: Sequence[int], *, instead: bool, meta: Mapping[str, bytes]
+        self, segments: Sequence[bytes], state: LogState, events: Sequence[int], waiting: Waiting, *, instead: bool,
+        meta: Mapping[str, bytes],
     ) -> None:
-        """Store verified bodies, holding `events` each, that lead to `state`, in one commit; `instead` of all there is, or after it."""
+        """Store verified bodies, holding `events` each, that lead to `state`, and what waits beside the log then, in one commit.
+
+        `instead` of all there is, or after it. Raises as `LogStorage.commit`.
+        """
         number = self.state.segment
-        if instead and not segments:
-            segments, events = [EMPTY], [0]
+        if not segments:
+            segments, events = [EMPTY], [0]  # the number that it takes tells other writers
+        waits = waiting.to_meta()
         added = [Segment(number + i, number + i, count, body) for i, (body, count) in enumerate(zip(segments, events, strict=True), 1)]
         state = state._replace(segment=number + len(added))
         if instead:
@@ -315,8 +354,10 @@ class EventLog:
             # Numbers go on, so that a reader of the old log notices; the first new segment stands for all before it.
             added[0] = replace(added[0], first=1)
         delete = [segment.number for segment in await self.all_segments()] if instead else []
-        await self.storage.commit(Commit(add=added, delete=delete, meta={**state.to_meta(), "merged_upto": b"0", **meta}))
+        meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits, **meta}
+        await self.storage.commit(Commit(add=added, delete=delete, meta=meta))
         self.state = state
+        self._note_waiting(waits)
         self.clock.see(state.newest[0])
 
     # -- upkeep
@@ -370,11 +411,3 @@ def _missing(number: int) -> CorruptError:
 def new_epoch() -> str:
     """A random name for one life of a log, from its beginning or its replacement on."""
     return os.urandom(8).hex()
-
-
-def check_not_future(event: Recorded, now_ms: int) -> str | None:
-    """Why an event's time cannot be right, or None."""
-    if ms_of(event.hlc) > now_ms + MAX_FUTURE_MS:
-        return f"Event {event.id} is dated {iso_of(event.hlc)}, which is in the future. Check this device's clock."
-    return None
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -14,34 +14,40 @@ from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, header_for, jsonl
-from pystore.errors import FormatError, NewerVersionError, ReadOnlyError, ValidationError
+from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
+from pystore.errors import FormatError, NewerVersionError, ReadOnlyError, StorageError, ValidationError
 from pystore.event import Draft, Event, Recorded
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.input_profile import is_plain
 from pystore.live import Listener
 from pystore.log import EventLog, LogState
+from pystore.merging import Merge
 from pystore.own_events import Imported, Named
 from pystore.ports import Durability, Platform
 from pystore.progress import Progress
-from pystore.projection import Aside, Projection
+from pystore.projection import FOLD_SLICE, Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_line
 from pystore.schema import Schema
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
+from pystore.waiting import Waiting
 
 MAX_BATCH_BYTES = 64 << 20
 UPKEEP_AFTER_S = 1.0
 """Upkeep begins when nothing was appended for so long ..."""
 UPKEEP_AT_LATEST_S = 10.0
 """... or after this, if appending never pauses."""
+LOOK_AFTER_S = 60.0
+"""How often it is looked whether the time of an event that waits has come."""
 
 
 class Store:
     """One log, open. Make it with `Store.open`; use it in `async with`, or `close()` it."""
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, max_future_ms: int) -> None:
         self.projection = projection
+        self.max_future_ms = max_future_ms
         self.schema = projection.schema
         self.platform = projection.platform
         self.upkeep_error: Exception | None = None
@@ -71,12 +77,14 @@ class Store:
     @classmethod
     async def open(
         cls, schema: Schema, log: str, *, platform: Platform | None = None, name: str | None = None, read_only: bool = False,
-        before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), on_progress: Progress | None = None,
+        before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), max_future_ms: int = MAX_FUTURE_MS,
+        on_progress: Progress | None = None,
     ) -> Self:
         """The store of `log`, its view up to date with everything committed; an empty one, not yet written anywhere, if it is new.
 
         `name` is what people call a new log (default: `log`). `before_each` is told of every event before it is projected;
-        events in `quarantine` are left out of the view. Raises NewerVersionError, CorruptError, or another StorageError.
+        events in `quarantine` are left out of the view. Others' events that are dated further than `max_future_ms` ahead of the wall
+        clock wait until it has come so far. Raises NewerVersionError, CorruptError, or another StorageError.
         """
         if platform is None:
             from pystore.platform import default_platform  # noqa: PLC0415  # it knows the wings, which know the store
@@ -91,7 +99,11 @@ class Store:
         except BaseException:
             await storage.close()
             raise
-        store = cls(projection)
+        store = cls(projection, max_future_ms)
+        try:
+            await store._admit_due()
+        except StorageError as error:
+            store.upkeep_error = error
         store._stir.set()
         store._upkeep = asyncio.ensure_future(store._keep_up())
         return store
@@ -268,6 +280,14 @@ class Store:
         self.projection.check_open()
         return await history.open_past(self.projection, moment)
 
+    async def waiting(self) -> list[dict[str, Any]]:
+        """Events from too far in the future, oldest first, each with the time `until` which it waits. Then it comes into the log."""
+        self.projection.check_open()
+        return [
+            {"id": event.id, "time": event.time, "type": event.type, "until": iso_of_ms(ms_of(event.hlc) - self.max_future_ms)}
+            for event in self.log.waiting.events
+        ]
+
     async def versions(self) -> VersionDocument:
         """The version document as it is stored, or would be with the first event."""
         return self.projection.document
@@ -279,7 +299,8 @@ class Store:
         return {
             "log": state.log, "name": state.name, "events": state.events, "by_type": dict(state.counts), "records": view.counts(),
             "bytes": size, "replica": state.writer, "segments": state.segment, "read_only": self.read_only,
-            "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "platform": self.platform.name,
+            "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "waiting": len(self.log.waiting.events),
+            "platform": self.platform.name,
             "upkeep_error": str(self.upkeep_error) if self.upkeep_error else None,
         }
 
@@ -301,7 +322,9 @@ class Store:
         projection = self.projection
         async with projection.exclusive:
             bodies = await projection.all_bodies()
-            state, records = self.log.state, self.view.counts()
+            state, records = self.log.whole, self.view.counts()
+            if self.log.waiting.events:
+                bodies.append(self.log.waiting.body())
         header = header_for(state, self.schema.name, self.platform.now_ms(), self.platform.name, projection.document, records)
         chunks = jsonl(header, bodies, self.platform.breathe, on_progress)
         async for chunk in gzipped(chunks) if gzip else chunks:
@@ -313,7 +336,8 @@ class Store:
         Raises FormatError if it is no backup at all, NewerVersionError, ForkError.
         """
         self.projection.check_open()
-        verified = await self._verify_file(source, self.log.state, salvage=salvage, on_progress=on_progress)
+        state = self.log.state
+        verified = await self._verify_file(source, state, self.log.waiting, self._horizon_ms(), salvage=salvage, on_progress=on_progress)
         state = self.log.state
         return {**verified.summary(), "here": {"events": state.events, "name": state.name, "records": self._durable_view().counts()}}
 
@@ -332,30 +356,67 @@ class Store:
         async with projection.exclusive, self.platform.writing(self.log.state.log):
             await projection.catch_up()
             self._check_writable()
-            here = self.log.state
-            base = here if mode == "merge" else LogState(here.log, here.epoch, here.writer, here.log)
+            horizon_ms = self._horizon_ms()
+            if mode == "merge":
+                await self._admit(horizon_ms)
+                base, waiting = self.log.state, self.log.waiting
+            else:
+                here = self.log.state
+                base, waiting = LogState(here.log, here.epoch, here.writer, here.log), Waiting()
             # Folded aside while it is being read: queries go on seeing what is durable, and a refused file leaves no trace.
             with closing(Aside(projection, base)) as aside:
-                verified = await self._verify_file(source, base, salvage=salvage, on_progress=on_progress, on_new=aside.fold)
-                if verified.new or mode == "replace":
-                    document = versions.written(
-                        verified.header.versions if mode == "replace" else projection.document, self.schema, self.platform.name
-                    )
-                    await self.log.add(
-                        verified.bodies, verified.state, verified.sizes, instead=mode == "replace",
-                        meta={"versions": codec.encode(document)},
-                    )
-                    await projection.show_added(aside.take(), document, on_progress)
+                verified = await self._verify_file(
+                    source, base, waiting, horizon_ms, salvage=salvage, on_progress=on_progress, on_new=aside.fold
+                )
+                if mode == "replace":
+                    await self._add(verified.merge, aside, verified.header.versions, instead=True, on_progress=on_progress)
+                elif verified.merge.new:
+                    await self._add(verified.merge, aside, projection.document, instead=False, on_progress=on_progress)
         self._stir.set()
         return verified.summary()
 
+    async def _add(self, merge: Merge, aside: Aside, document: VersionDocument, *, instead: bool, on_progress: Progress | None) -> None:
+        """Add to the log what was folded aside, `instead` of all there is or after it, and show it. For one who holds `exclusive`."""
+        document = versions.written(document, self.schema, self.platform.name)
+        meta = {"versions": codec.encode(document)}
+        await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
+        await self.projection.show_added(aside.take(), document, on_progress)
+
+    def _horizon_ms(self) -> int:
+        """What is dated later has to wait."""
+        return self.platform.now_ms() + self.max_future_ms
+
+    async def _admit_due(self) -> None:
+        """Let those events into the log that have waited and whose time has come. Raises as `restore`."""
+        if self.read_only is None and self._is_any_due():
+            async with self.projection.exclusive, self.platform.writing(self.log.state.log):
+                await self.projection.catch_up()
+                await self._admit(self._horizon_ms())
+
+    def _is_any_due(self) -> bool:
+        return bool(self.log.waiting.due(self.log.state.feeds, self._horizon_ms()))
+
+    async def _admit(self, horizon_ms: int) -> None:
+        """`_admit_due`, for one who holds `exclusive` and has caught up."""
+        state, waiting = self.log.state, self.log.waiting
+        due = waiting.due(state.feeds, horizon_ms)
+        if not due:
+            return
+        with closing(Aside(self.projection, state)) as aside:
+            merge = Merge(state, waiting.without(due), horizon_ms, aside.fold)
+            for start in range(0, len(due), FOLD_SLICE):
+                merge.admit(due[start : start + FOLD_SLICE])
+                await self.platform.breathe()
+            merge.pack()
+            await self._add(merge, aside, self.projection.document, instead=False, on_progress=None)
+
     async def _verify_file(
-        self, source: Source, base: LogState, *, salvage: bool, on_progress: Progress | None,
+        self, source: Source, base: LogState, waiting: Waiting, horizon_ms: int, *, salvage: bool, on_progress: Progress | None,
         on_new: Callable[[list[Recorded]], None] | None = None,
     ) -> backup_restore.Verified:
         verified = await backup_restore.verify(
-            source, self.log, base, now_ms=self.platform.now_ms(), salvage=salvage, breathe=self.platform.breathe, on_progress=on_progress,
-            on_new=on_new,
+            source, self.log, base, waiting, horizon_ms=horizon_ms, salvage=salvage, breathe=self.platform.breathe,
+            on_progress=on_progress, on_new=on_new,
         )
         if verified.header.application != self.schema.name:
             raise FormatError(
@@ -400,15 +461,20 @@ class Store:
     # -- upkeep
 
     async def _keep_up(self) -> None:
-        """Between the work of others: index, merge, checkpoint."""
+        """Between the work of others: admit what has waited, index, merge, checkpoint."""
         while True:
-            await self._stir.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AFTER_S):
+                    await self._stir.wait()
+            is_stirred = self._stir.is_set()
             waited = 0.0
             while self._stir.is_set() and waited < UPKEEP_AT_LATEST_S:
                 self._stir.clear()
                 await asyncio.sleep(UPKEEP_AFTER_S)
                 waited += UPKEEP_AFTER_S
             try:
+                if not is_stirred and not self._is_any_due():
+                    continue
                 await self.upkeep()
             except Exception as error:  # noqa: BLE001
                 self.upkeep_error = error
@@ -416,7 +482,8 @@ class Store:
                 self.upkeep_error = None
 
     async def upkeep(self, *, now: bool = False) -> None:
-        """Merge small segments, bring full text up to date, save a checkpoint: each if it is due (`now`: due or not)."""
+        """Admit what has waited, merge small segments, index full text, save a checkpoint: each if it is due (`now`: due or not)."""
+        await self._admit_due()
         await self.projection.upkeep(now=now)
 
 

@@ -9,72 +9,44 @@ from typing import Any
 from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
 from pystore.backup.lines import LineReader, Source
 from pystore.clock import iso_of
-from pystore.errors import ClockError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
+from pystore.errors import ChainError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
 from pystore.event import ENVELOPE_KEYS, Head, Recorded, check_feed, parse_line
 from pystore.input_profile import is_plain, load
-from pystore.log import MAX_NAME, SEGMENT_EVENTS, EventLog, LogState, check_not_future
+from pystore.log import MAX_NAME, EventLog, LogState
+from pystore.merging import Merge
 from pystore.progress import Progress
-from pystore.segment import pack
+from pystore.waiting import Waiting
 
 MAX_PROBLEMS = 100
 MAX_DAMAGED_LINES = 10_000
 """A file with more of them is not read to its end: it is another one, or made to keep us busy."""
 HELD_SLICE = 500
-SEGMENT_BYTES = 8 << 20
-"""A segment ends here even with fewer events: before compression."""
 
 
 @dataclass(slots=True)
 class Verified:
     """A backup that was read to its end.
 
-    `bodies` are packed segments of the events the log did not have, in order, `sizes` their counts, `state` the log's with them.
-    `problems`, with line numbers, is empty unless damage was to be salvaged or only looked at.
+    `merge` has the events that the log did not have. `problems`, with line numbers, is empty unless damage was to be salvaged or only
+    looked at.
     """
 
     header: Header
-    state: LogState
-    bodies: list[bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
+    merge: Merge
     events: int = 0
-    new: int = 0
     first: str = ""
     last: str = ""
-    earliest_new: tuple[str, str] | None = None
     by_type: dict[str, int] = field(default_factory=dict)
     problems: list[dict[str, Any]] = field(default_factory=list)
-    on_new: Callable[[list[Recorded]], None] | None = None
-    _pending: list[bytes] = field(default_factory=list)
-    _pending_bytes: int = 0
 
-    def take(self, events: list[Recorded], base: LogState, heads: Mapping[str, Head]) -> None:
-        """Count events that were checked, and keep those that `base` does not have. `heads`: where the file's feeds are then."""
+    def take(self, events: list[Recorded]) -> None:
+        """Count events that were checked, and merge them."""
         self.events += len(events)
         self.first = self.first or events[0].hlc
         self.last = events[-1].hlc
         for event in events:
             self.by_type[event.type] = self.by_type.get(event.type, 0) + 1
-        newcomers = [event for event in events if event.seq > base.feeds.get(event.replica, Head()).seq]
-        if not newcomers:
-            return
-        self.new += len(newcomers)
-        self.earliest_new = min(self.earliest_new or newcomers[0].order, newcomers[0].order)
-        feeds = {**self.state.feeds, **{event.replica: heads[event.replica] for event in newcomers}}
-        self.state = self.state.after(newcomers, feeds, self.state.segment)
-        if self.on_new is not None:
-            self.on_new(newcomers)
-        for event in newcomers:
-            self._pending.append(event.line)
-            self._pending_bytes += len(event.line)
-            if len(self._pending) >= SEGMENT_EVENTS or self._pending_bytes >= SEGMENT_BYTES:
-                self.pack()
-
-    def pack(self) -> None:
-        """Make a segment of what was kept since the last one."""
-        if self._pending:
-            self.bodies.append(pack(self._pending))
-            self.sizes.append(len(self._pending))
-            self._pending, self._pending_bytes = [], 0
+        self.merge.take(events)
 
     def summary(self) -> dict[str, Any]:
         """What the file holds, and what restoring it would do, for people and programs."""
@@ -83,21 +55,22 @@ class Verified:
             "log": header.log, "name": header.name, "schema": header.application, "saved_at": header.saved_at, "saved_by": header.saved_by,
             "versions": header.versions, "events": self.events, "by_type": self.by_type, "records": header.counts.records,
             "first": iso_of(self.first) if self.first else None, "last": iso_of(self.last) if self.last else None,
-            "new": self.new, "known": self.events - self.new, "problems": self.problems,
+            "new": self.merge.new, "known": self.events - self.merge.new, "waiting": self.merge.new_waiting, "problems": self.problems,
         }
 
 
 async def verify(
-    source: Source, log: EventLog | None, base: LogState, *, now_ms: int, salvage: bool = False,
+    source: Source, log: EventLog | None, base: LogState, waiting: Waiting, *, horizon_ms: int, salvage: bool = False,
     breathe: Callable[[], Awaitable[None]], on_progress: Progress | None = None, on_new: Callable[[list[Recorded]], None] | None = None,
 ) -> Verified:
     """Read a backup to its end and check every line: form, limits, digests, chains, order, footer.
 
-    `base` is the state that the file is compared with: the log's to merge, an empty one to replace; `log` gives its events. `on_new`
-    is given the events that are not in `base`, in order, a few hundred at a time, before it is known that all of the file is sound.
-    Raises FormatError (not a backup), NewerVersionError, CorruptBackupError (damaged), ForkError or ClockError, with `line` in the
-    details. With `salvage` a damaged line costs the rest of its replica's feed, and the event before it unless something
-    undamaged names that one, and is listed; all else is taken, up to the first line that is too long to be read.
+    `base` and `waiting` are what the file is compared with: the log's to merge, empty ones to replace; `log` gives its events. What is
+    dated after the horizon will wait. `on_new` is given the events that will go into the log, in order, a few hundred at a time, before
+    it is known that all of the file is sound. Raises FormatError (not a backup), NewerVersionError, CorruptBackupError (damaged, with
+    `line` in the details), ForkError, or ClockError (too much would wait). With `salvage` a damaged line costs the rest of its replica's
+    feed, and the event before it unless something undamaged names that one, and is listed; all else is taken, up to the first line
+    that is too long to be read.
     """
     reader = LineReader(source)
     result: Verified | None = None
@@ -110,7 +83,8 @@ async def verify(
                 header = header_of(lines[0])
                 # A log without events takes the file's name; `$named` events in it say the same, later ones win.
                 state = base if base.events or not 0 < len(header.name) <= MAX_NAME else base._replace(name=header.name)
-                result, check = Verified(header, state, on_new=on_new), _Feeds(base.feeds, now_ms, salvage=salvage)
+                result = Verified(header, Merge(state, waiting, horizon_ms, on_new))
+                check = _Feeds({**base.feeds, **waiting.feeds}, salvage=salvage)
                 number = 1
                 del lines[0]
             events = check.take(lines, number + 1)
@@ -118,7 +92,7 @@ async def verify(
             if salvage:
                 held += events
             elif events:
-                result.take(events, base, check.heads)
+                result.take(events)
             if on_progress is not None:
                 on_progress("verify", number - 1, result.header.counts.events)
             await breathe()
@@ -135,23 +109,26 @@ async def verify(
             check.retract_unconfirmed(result.header)
         held = [event for event in held if event.id not in check.retracted]
         for start in range(0, len(held), HELD_SLICE):
-            result.take(held[start : start + HELD_SLICE], base, check.heads)
+            result.take(held[start : start + HELD_SLICE])
             await breathe()
-    result.pack()
+    result.merge.pack()
     result.problems = check.problems[:MAX_PROBLEMS]
-    await _check_forks(check, log, base)
+    if log is not None:
+        await _check_against(check, log, waiting)
     return result
 
 
 class _Feeds:
     """Checks lines one by one against the feeds they continue."""
 
-    def __init__(self, known: Mapping[str, Head], now_ms: int, *, salvage: bool) -> None:
+    def __init__(self, known: Mapping[str, Head], *, salvage: bool) -> None:
         self.heads: dict[str, Head] = {}
         self.problems: list[dict[str, Any]] = []
         self.known = known
         self.at_known: dict[str, bytes] = {}
         """The file's hash at the number where the log's own feed ends, by replica."""
+        self.continuing: dict[str, Recorded] = {}
+        """The file's first event by replica, where it is the one after the log's last."""
         self.retracted: set[str] = set()
         """Ids of events that were given and then found doubtful: only what follows an event tells that its envelope is as it was."""
         self._newest: dict[str, tuple[Recorded, int]] = {}
@@ -159,7 +136,6 @@ class _Feeds:
         """Replicas whose newest event is named by the damaged one after it."""
         self._last = ("", "")
         self._broken: set[str] = set()
-        self._now_ms = now_ms
         self._salvage = salvage
 
     def take(self, lines: list[bytes], number: int) -> list[Recorded]:
@@ -185,7 +161,7 @@ class _Feeds:
 
     def _check(self, events: list[Recorded], heads: dict[str, Head]) -> None:
         last = self._last
-        at_known = {}
+        at_known, continuing = {}, {}
         for event in events:
             order = event.order
             if order <= last:
@@ -196,14 +172,13 @@ class _Feeds:
                 continue
             if event.replica not in heads and event.seq == known.seq + 1:
                 heads[event.replica] = known
+                continuing[event.replica] = event
             if event.seq == known.seq:
                 at_known[event.replica] = event.hash()
         check_feed(events, heads)
-        future = check_not_future(events[-1], self._now_ms) if events else None
-        if future is not None:
-            raise ClockError(future)
         self._last = last
         self.at_known.update(at_known)
+        self.continuing.update(continuing)
 
     def _take_one(self, line: bytes, number: int) -> Recorded | None:
         if line.startswith(BLOB_MARK):
@@ -223,8 +198,6 @@ class _Feeds:
                 before, _ = self._newest.get(event.replica, (None, 0))
                 if before is not None and event.seq == before.seq + 1 and event.prev == before.hash():
                     self._confirmed.add(event.replica)
-            if isinstance(error, ClockError) and not self._salvage:
-                raise ClockError(f"{reason} Nothing was changed.", line=number, **error.details) from error
             if not self._salvage:
                 raise CorruptBackupError(
                     f"Line {number} of this backup is damaged: {reason} Nothing was changed. You can ask to salvage the good part.",
@@ -277,8 +250,15 @@ def _check_end(reader: LineReader, result: Verified, check: _Feeds, *, salvage: 
     check.problems.append({"line": reader.lines + 1, "why": why})
 
 
-async def _check_forks(check: _Feeds, log: EventLog | None, base: LogState) -> None:
-    for replica, known in base.feeds.items():
+async def _check_against(check: _Feeds, log: EventLog, waiting: Waiting) -> None:
+    """Check that the file and what is here are parts of the same feeds."""
+
+    async def here(replica: str, seq: int) -> Recorded | None:
+        if (event := waiting.find(replica, seq)) is not None:
+            return event
+        return next(iter(await log.find(replica, seq, seq)), None)
+
+    for replica, known in check.known.items():
         in_file = check.heads.get(replica)
         if in_file is None:
             continue
@@ -287,10 +267,17 @@ async def _check_forks(check: _Feeds, log: EventLog | None, base: LogState) -> N
         elif in_file.seq >= known.seq:
             same = True  # the file goes on exactly where the log ends: check_feed compared the hash
         else:
-            ours = await log.find(replica, in_file.seq, in_file.seq) if log is not None else []
-            same = not ours or ours[0].hash() == in_file.hash
+            ours = await here(replica, in_file.seq)
+            same = ours is None or ours.hash() == in_file.hash
         if not same:
             raise ForkError(
                 f"This backup and your data disagree about what {replica} recorded: the same event has two contents. Nothing was changed.",
                 id=f"{replica}:{min(in_file.seq, known.seq)}", replica=replica, seq=min(in_file.seq, known.seq),
+            )
+    for event in check.continuing.values():
+        before = await here(event.replica, event.seq - 1)
+        if before is not None and event.order <= before.order:
+            raise CorruptBackupError(
+                f"Event {event.id} of this backup is dated before the one it follows. Nothing was changed.",
+                id=event.id, kind=ChainError.__name__,
             )

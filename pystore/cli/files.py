@@ -11,9 +11,11 @@ from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
 from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, StoreFile, chunks, command, new_file, open_store
 from pystore.cli.terminal import Progress, answer, counted
+from pystore.clock import MAX_FUTURE_MS
 from pystore.errors import FormatError
 from pystore.log import LogState
 from pystore.native.platform import NativePlatform
+from pystore.waiting import Waiting
 
 _SQLITE_MARK = b"SQLite format 3\0"
 
@@ -67,6 +69,7 @@ async def restore(
     answer(summary, [
         f"{counted(summary['new'], 'event')} came in, {summary['known']:,} were there already."
         if mode == "merge" else f"{store} now holds the {counted(summary['events'], 'event')} of {file}.",
+        *([_waits(summary["waiting"])] if summary["waiting"] else []),
         *(f"left out: line {problem['line']}: {problem['why']}" for problem in summary["problems"]),
     ], as_json=as_json)
 
@@ -90,7 +93,8 @@ async def save(
                 async for chunk in opened.save(gzip=gzip or file.suffix == ".gz", on_progress=progress):
                     out.write(chunk)
                     size += len(chunk)
-            events = (await opened.stats())["events"]
+            stats = await opened.stats()
+    events = stats["events"] + stats["waiting"]
     line = f"{counted(events, 'event')}, {size:,} bytes in {file}."
     answer({"file": str(file), "events": events, "bytes": size}, [line], as_json=as_json)
 
@@ -115,12 +119,16 @@ async def _verify(source: Source, progress: Progress, *, salvage: bool) -> dict[
     """What a backup holds, compared with nothing. Raises as `pystore.backup.restore.verify`."""
     platform = NativePlatform()
     verified = await backup_restore.verify(
-        source, None, LogState("", "", "", ""), now_ms=platform.now_ms(), salvage=salvage, breathe=platform.breathe,
-        on_progress=progress,
+        source, None, LogState("", "", "", ""), Waiting(), horizon_ms=platform.now_ms() + MAX_FUTURE_MS, salvage=salvage,
+        breathe=platform.breathe, on_progress=progress,
     )
     summary = verified.summary()
     del summary["new"], summary["known"]
     return summary
+
+
+def _waits(events: int) -> str:
+    return f"{counted(events, 'event')} dated in the future: kept aside until that time comes. Check this device's clock."
 
 
 def _described(summary: dict[str, Any]) -> list[str]:
@@ -133,6 +141,8 @@ def _described(summary: dict[str, Any]) -> list[str]:
     ]
     if summary["first"]:
         lines.append(f"from         {summary['first']} to {summary['last']}")
+    if summary["waiting"]:
+        lines.append(f"waiting      {summary['waiting']:,} from the future, kept aside until their time comes")
     problems = summary["problems"]
     lines.append(f"problems     {len(problems) or 'none'}")
     return [*lines, *(f"             line {problem['line']}: {problem['why']}" for problem in problems)]

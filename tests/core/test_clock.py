@@ -82,3 +82,7 @@ def test_times_read_as_iso_8601_in_utc_with_milliseconds(ms: int) -> None:
 @pytest.mark.parametrize(("ms", "text"), [(0, "1970-01-01T00:00:00.000Z"), (START_MS + 7, "2025-06-15T15:06:40.007Z")])
 def test_known_times(ms: int, text: str) -> None:
     assert iso_of_ms(ms) == text
+
+
+def test_every_stamp_has_a_time_that_can_be_told() -> None:
+    assert iso_of("ffffffffffff-ffff") == iso_of_ms(1 << 60) == "9999-12-31T23:59:59.999Z"

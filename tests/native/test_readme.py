@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import build
-from pystore import Store, appender, checkpoints, input_profile, log, projection, segment, view
+from pystore import Store, appender, checkpoints, clock, input_profile, log, merging, projection, segment, view, waiting
 from pystore.backup import lines, restore
 from pystore.native.platform import NativePlatform
 
@@ -194,9 +194,11 @@ def test_the_numbers_in_the_docs_are_those_of_the_code() -> None:
         f"When {log.MERGE_FROM_SEGMENTS} have gathered",
         f"reaches {log.SEGMENT_EVENTS:,} events or {log.SEGMENT_BYTES >> 20} MiB as it is stored",
         f"at most {appender.MAX_GROUP_EVENTS:,} events and {appender.MAX_GROUP_BYTES >> 20} MiB of data",
-        f"at most {log.SEGMENT_EVENTS:,} events, which end with the line that reaches {restore.SEGMENT_BYTES >> 20} MiB",
+        f"at most {log.SEGMENT_EVENTS:,} events, which end with the line that reaches {merging.SEGMENT_BYTES >> 20} MiB",
         f"exceed both {projection.CHECKPOINT_AFTER_EVENTS} and 1/{projection.CHECKPOINT_AFTER_SHARE} of the log",
         f"at most {checkpoints.MOST} besides the newest",
+        f"Events dated more than {clock.MAX_FUTURE_MS // 60_000} minutes after",
+        f"at most {waiting.MAX_BYTES >> 20} MiB of lines",
         f"stopped after {view.QUERY_SECONDS:g} second and at an answer of {view.MAX_ANSWER_BYTES >> 20} MiB",
     ]
 

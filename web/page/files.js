@@ -184,6 +184,9 @@ async function previewRestore(app, file, header) {
   }
 }
 
+/** @param {number} changes how many are dated in the future */
+const waits = (changes) => (changes ? `${count(changes, 'change')} dated in the future will appear at that time. Check the clock of this device.` : '');
+
 /** @param {{ file: File, inspected: Inspected }} props */
 function RestorePreview({ file, inspected }) {
   const app = useApp();
@@ -207,7 +210,7 @@ function RestorePreview({ file, inspected }) {
       app.readStats();
       app.go('conversations');
       const brought = replaces ? done.events : done.new;
-      app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', '');
+      app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', waits(done.waiting));
       void app.hasDataNow();
     } catch (error) {
       app.fail(error);
