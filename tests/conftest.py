@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from pystore.memory import MemoryPlatform
+from tests.support import profiles
 from tests.support.fake_clock import FakeClock
 from tests.support.running import run
 
 IN_PYODIDE = sys.platform == "emscripten"
 
-# `normal` tries the same examples each time, so that no change is stopped by chance; `long` looks for new ones.
-_COMMON = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], print_blob=True
-)
-settings.register_profile("normal", _COMMON, derandomize=True, database=None)
-settings.register_profile("long", _COMMON, max_examples=2000)
-settings.register_profile("pyodide", _COMMON, derandomize=True, database=None, max_examples=25)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
+profiles.load()
 
 collect_ignore = ["native", "browser", "bench", "contract/test_sqlite.py"] if IN_PYODIDE else ["contract/test_indexeddb.py"]
 

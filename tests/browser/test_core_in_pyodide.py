@@ -97,7 +97,7 @@ def test_the_core_suite_passes_inside_pyodide(page: Page, address: str, watch: W
     order = {
         "wheels": wheels,
         "args": [*SUITES, *(() if profile == "long" else ("-m", "not long"))],
-        "environment": {"HYPOTHESIS_PROFILE": "pyodide" if profile == "normal" else profile},
+        "environment": {"HYPOTHESIS_PROFILE": profile},
     }
     page.goto(f"{address}/suite/index.html")
     messages: list[dict[str, Any]] = page.evaluate(

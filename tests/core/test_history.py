@@ -11,16 +11,14 @@ import pytest
 from pystore import checkpoints as checkpoints_module
 from pystore import log as log_module
 from pystore import projection as projection_module
-from pystore.backup.save import header_for, jsonl
 from pystore.errors import ClosedError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
 from pystore.marks import Order
 from pystore.memory import MemoryPlatform
 from pystore.own_events import Imported
-from pystore.segment import pack
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
-from tests.support.notes import SCHEMA, FolderMade, NoteEdited, folded, lines_of, note, rows, saved, shown, stored_events
+from tests.support.notes import SCHEMA, FolderMade, NoteEdited, a_part, folded, lines_of, note, rows, saved, shown
 
 
 def notes_of(store: Store) -> list[str]:
@@ -31,20 +29,6 @@ def notes_of(store: Store) -> list[str]:
 async def add(store: Store, *ids: object) -> list[str]:
     """Append notes; the ids of the events."""
     return [one.id for one in await store.append([note(id_) for id_ in ids])]
-
-
-async def a_part(store: Store, replicas: Sequence[str]) -> bytes:
-    """A backup with the feeds of these replicas only."""
-    events = [event for event in await stored_events(store) if event.replica in replicas]
-    state = store.log.state
-    feeds = {replica: head for replica, head in state.feeds.items() if replica in replicas}
-    counts: dict[str, int] = {}
-    for event in events:
-        counts[event.type] = counts.get(event.type, 0) + 1
-    header = header_for(
-        state._replace(feeds=feeds, counts=counts), SCHEMA.name, store.platform.now_ms(), "test", store.projection.document, {}
-    )
-    return b"".join([chunk async for chunk in jsonl(header, [pack([event.line for event in events])], store.platform.breathe, None)])
 
 
 async def equal_to_a_fold(store: Store) -> None:

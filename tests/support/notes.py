@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 from pystore import codec
+from pystore.backup.save import header_for, jsonl
 from pystore.event import Event, Recorded, parse_line
 from pystore.marks import Marks
 from pystore.projector import Projector
 from pystore.schema import Schema
-from pystore.segment import events_in
+from pystore.segment import events_in, pack
 from pystore.store import Store
 from pystore.view import View
 
@@ -145,6 +146,20 @@ async def folded(store: Store, until: tuple[str, str] | None = None) -> dict[str
 async def saved(store: Store, *, gzip: bool = False) -> bytes:
     """The store as a backup file."""
     return b"".join([chunk async for chunk in store.save(gzip=gzip)])
+
+
+async def a_part(store: Store, replicas: Sequence[str]) -> bytes:
+    """A backup with the feeds of these replicas only."""
+    events = [event for event in await stored_events(store) if event.replica in replicas]
+    state = store.log.state
+    feeds = {replica: head for replica, head in state.feeds.items() if replica in replicas}
+    counts: dict[str, int] = {}
+    for event in events:
+        counts[event.type] = counts.get(event.type, 0) + 1
+    header = header_for(
+        state._replace(feeds=feeds, counts=counts), store.schema.name, store.platform.now_ms(), "test", store.projection.document, {}
+    )
+    return b"".join([chunk async for chunk in jsonl(header, [pack([event.line for event in events])], store.platform.breathe, None)])
 
 
 def event_lines(file: bytes) -> list[bytes]:
