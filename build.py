@@ -33,6 +33,8 @@ SITE_APP = "pystore.assistant:schema"
 SITE_MODULES = ("pystore", "pystore.memory", "pystore.assistant", "pystore.browser.platform", "pystore.browser.worker")
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 20
+LONG_RUN = ("--timeout", "7200")
+"""What pytest is told for it: a test may take its time."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 MAC_BROWSERS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -313,7 +315,7 @@ def test(arguments: argparse.Namespace) -> int:
     if arguments.pytest:
         checks = {}  # somebody works on one test
     environment = os.environ | {"HYPOTHESIS_PROFILE": "long" if arguments.long else "normal"}
-    checks["pytest"] = [PYTHON, "-m", "pytest", *(() if arguments.long else ("-m", "not long")), *arguments.pytest]
+    checks["pytest"] = [PYTHON, "-m", "pytest", *(LONG_RUN if arguments.long else ("-m", "not long")), *arguments.pytest]
     set_up_browser()
     set_up_site_wheels()
     set_up_site_test_wheels()

@@ -19,7 +19,7 @@ from tests.support.chromium import Watch
 from tests.support.serving import serving
 
 HERE = Path(__file__).parent / "pyodide_suite"
-TIMEOUT_S = 840
+TIMEOUT_S = 840 if os.environ.get("HYPOTHESIS_PROFILE", "normal") == "normal" else 7000
 MOUNTED = [
     "pystore",
     "tests/core",

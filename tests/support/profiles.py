@@ -18,9 +18,9 @@ class Profile(NamedTuple):
 
 _PROFILES = {
     "normal": Profile(100, 300), "long": Profile(2000, 10_000),
-    "pyodide-normal": Profile(25, 25), "pyodide-long": Profile(200, 500),
+    "pyodide-normal": Profile(25, 50), "pyodide-long": Profile(200, 1000),
 }
-"""Inside Pyodide everything takes ten times as long, and is the same code."""
+"""Inside Pyodide everything takes several times as long, and is the same code."""
 _NAME = ("pyodide-" if sys.platform == "emscripten" else "") + os.environ.get("HYPOTHESIS_PROFILE", "normal")
 
 
