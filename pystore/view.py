@@ -61,6 +61,7 @@ class View:
         self._run_sql = ""
         self._run: list[Parameters] = []
         self._once: dict[tuple[str, tuple[Any, ...]], None] = {}
+        self._summaries: dict[tuple[str, Any], tuple[int, Any]] = {}
         self._writes: dict[str, frozenset[str]] = {}
         self._touched: set[frozenset[str]] = set()
         self._reads: dict[str, frozenset[str]] = {}
@@ -114,6 +115,14 @@ class View:
         """
         self._once[sql, parameters] = None
 
+    def execute_summary(self, sql: str, key: Any, newest: Any) -> None:
+        """Run a writing statement once for each `key` when the events at hand are all folded, whatever a group holds already.
+
+        Its parameters are the key, how often this was asked for since it last ran, and the `newest` of the last time.
+        """
+        summary = self._summaries.get((sql, key))
+        self._summaries[sql, key] = (summary[0] + 1 if summary else 1, newest)
+
     def select(self, sql: str, parameters: Parameters = ()) -> list[tuple[Any, ...]]:
         """Rows as a handler sees them in the middle of the fold. Raises as `execute`."""
         if self._run:
@@ -127,10 +136,13 @@ class View:
         """Everything asked for so far has been run. Raises ConstraintError or HandlerError."""
         if self._run:
             self._send()
-        while self._once:
+        while self._once or self._summaries:
             once, self._once = self._once, {}
+            summaries, self._summaries = self._summaries, {}
             for sql, parameters in once:
                 self.execute(sql, parameters)
+            for (sql, key), (times, newest) in summaries.items():
+                self.execute(sql, (key, times, newest))
             self._send()
 
     def _send(self) -> None:
@@ -172,6 +184,7 @@ class View:
         """Take back everything since `savepoint`, which is over then."""
         self._run_sql, self._run = "", []
         self._once.clear()
+        self._summaries.clear()
         self._db.execute(f"ROLLBACK TO {name}")
         self._db.execute(f"RELEASE {name}")
 

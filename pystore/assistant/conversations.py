@@ -116,13 +116,12 @@ CREATE INDEX message_by_time ON message (conversation_id, created_at);
 schema.search("message_search", "message", "text")
 schema.search("conversation_search", "conversation", "title")
 
-# Once for all messages of a conversation that are folded together: a statement for each costs a third of the whole fold.
-_TOTAL = """
-UPDATE conversation SET (message_count, updated_at, current_message_id) = (
-    SELECT total, newest, message_id
-    FROM (SELECT count(*) AS total, max(created_at) AS newest, max(position) AS last FROM message WHERE conversation_id = ?1)
-    JOIN message ON position = last
-) WHERE conversation_id = ?1
+# Once for all messages of a conversation that are folded together: a statement for each costs a third of the whole fold. It adds to
+# what is there: counting would cost the more the longer the conversation is. The index tells the newest time at once.
+_SUMMARY = """
+UPDATE conversation SET message_count = message_count + ?2, current_message_id = ?3,
+    updated_at = (SELECT max(created_at) FROM message WHERE conversation_id = ?1)
+WHERE conversation_id = ?1
 """
 
 _PARTS: TypeAdapter[list[Part]] = TypeAdapter(list[Part])
@@ -171,7 +170,7 @@ def message_posted(view: View, event: Recorded) -> None:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (data.message_id, data.conversation_id, data.parent_id, data.role, text, parts, data.model, data.created_at),
     )
-    view.execute_once(_TOTAL, data.conversation_id)
+    view.execute_summary(_SUMMARY, data.conversation_id, data.message_id)
 
 
 def joined(content: list[Part]) -> str:

@@ -256,10 +256,24 @@ def test_what_is_derived_is_right_when_settled_and_asked_for_once(view: View) ->
     assert view.read("SELECT folder FROM folder") == [{"folder": "1"}]
 
 
+def test_a_summary_is_run_once_for_each_key_with_how_often_and_the_newest(view: View) -> None:
+    add = "UPDATE note SET text = text || ' ' || ?2 || ' ' || ?3 WHERE note_id = ?1"
+    for key in ("1", "2"):
+        write(view, ADD, key, "text")
+    for newest in ("a", "b", "c"):
+        view.execute_summary(add, "1", newest)
+    view.execute_summary(add, "2", "d")
+    view.settle()
+    view.execute_summary(add, "1", "e")
+    view.settle()
+    assert view.read("SELECT text FROM note ORDER BY note_id") == [{"text": "text 3 c 1 e"}, {"text": "text 1 d"}]
+
+
 def test_nothing_of_what_was_taken_back_is_run_later(view: View) -> None:
     view.savepoint("append")
     view.execute(ADD, ("1", "one"))
     view.execute_once("UPDATE note SET text = 'derived'")
+    view.execute_summary("UPDATE note SET text = ?1 || ?2 || ?3", "key", "newest")
     view.rollback("append")
     view.settle()
     assert view.read("SELECT * FROM note") == []
