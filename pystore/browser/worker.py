@@ -16,11 +16,13 @@ from typing import Any
 from pyodide.ffi import JsException, to_js
 
 from pystore import codec
-from pystore.browser.loop import shorten_turns
+from pystore.appender import Appended
+from pystore.browser.loop import run_now, shorten_turns
 from pystore.errors import ClosedError, FormatError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
 from pystore.input_profile import load
 from pystore.platform import default_platform
+from pystore.ports import Durability
 from pystore.schema import Schema
 from pystore.store import Store
 
@@ -171,9 +173,16 @@ def close_at(log: str, key: int) -> None:
         moment.close()
 
 
-async def append(log: str, events: Any, batch: str | None, durability: Any) -> str:
-    """Append events that came as UTF-8 bytes of JSON, one event a line."""
-    return await _answer(_store_of(log, lambda store: store.append_json(events.to_bytes(), batch=batch, durability=durability)))
+def append(log: str, events: Any, batch: str | None, durability: Any, answer: Callable[[str], None]) -> None:
+    """Append events that came as UTF-8 bytes of JSON, one event a line. `answer` is called with the answer.
+
+    Not a coroutine: for JavaScript to await one costs as much as to check and to record an event.
+    """
+
+    async def answered() -> None:
+        answer(await _answer(_append(log, events.to_bytes(), batch, durability)))
+
+    run_now(answered())
 
 
 async def catch_up(log: str) -> str | None:
@@ -429,8 +438,8 @@ def _moment(log: str, key: int) -> Any:
     return opened.moments[key]
 
 
-async def _store_of(log: str, ask: Callable[[Store], Awaitable[Any]]) -> Any:
-    return await ask(await _opened_store(log))
+async def _append(log: str, events: bytes, batch: str | None, durability: Durability) -> list[Appended]:
+    return await (await _opened_store(log)).append_json(events, batch=batch, durability=durability)
 
 
 # -- crossing

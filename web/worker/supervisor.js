@@ -27,7 +27,7 @@ const RECYCLE_HEAP_BYTES = 1 << 30;
 const RECYCLE_AFTER_IDLE_MS = 30_000;
 const DEATHS_TO_QUARANTINE = 2;
 
-/** The functions of `pystore/browser/worker.py`. An async one gives a proxy that is awaited and then destroyed. */
+/** The functions of `pystore/browser/worker.py`. An async one gives a proxy that is awaited and then destroyed; `append` calls back. */
 /**
  * @typedef {object} Python
  * @property {any} open_store @property {any} query @property {any} watch @property {any} unwatch @property {any} append
@@ -269,7 +269,7 @@ class Client {
 
   /** @param {string} log @param {Uint8Array} events @param {string} batch @param {string} durability @returns {Promise<string>} */
   append(log, events, batch, durability) {
-    return this.#supervisor.ask((python) => awaited(python.append(log, events, batch, durability)));
+    return this.#supervisor.ask((python) => new Promise((answer) => python.append(log, events, batch, durability, answer)));
   }
 
   /** @param {string} log @param {string} verb @param {string} args @param {Blob | null} body @param {number} call @returns {Promise<string>} */
