@@ -159,6 +159,25 @@ async def segments_are_deleted_and_added_in_one_commit(medium: Medium) -> None:
     await storage.close()
 
 
+async def what_came_with_a_segment_outlives_its_merging(medium: Medium) -> None:
+    storage = await medium.open()
+    for number in (b"1", b"2", b"3"):
+        await storage.commit(Commit(add=[segment(int(number))], meta={"head": number}, batches={f"batch {int(number)}": number}))
+    assert (await storage.meta())["head"] == b"3"
+    await storage.commit(Commit(add=[segment(3, first=1)], delete=[1, 2, 3], meta={"merged": b"3"}))
+    assert await everything(storage) == ([segment(3, first=1)], {"head": b"3", "merged": b"3"})
+    for number in (b"1", b"2", b"3"):
+        assert await storage.batch(f"batch {int(number)}") == number
+        await error_of(ConflictError, storage.commit(Commit(add=[segment(4)], meta={"head": b"x"}, batches={f"batch {int(number)}": b"x"})))
+    await storage.commit(Commit(add=[segment(4)], meta={"head": b"4"}, batches={"batch 4": b"4"}))
+    await error_of(ConflictError, storage.commit(Commit(batches={"batch 4": b"x"})))
+    await storage.commit(Commit(meta={"head": b"5"}))
+    assert (await storage.meta())["head"] == b"5"
+    await storage.commit(Commit(add=[segment(5)]))
+    assert (await storage.meta())["head"] == b"5"
+    await storage.close()
+
+
 async def _refused_commit_changes_nothing(medium: Medium, refused: Commit) -> None:
     storage = await medium.open()
     await storage.commit(Commit(add=[segment(1), segment(2)], meta={"head": b"2"}, batches={"known": b"r"}))
@@ -471,6 +490,7 @@ CONTRACT: list[Callable[[Medium], Awaitable[None]]] = [
     meta_values_are_replaced_one_by_one,
     an_empty_commit_changes_nothing,
     segments_are_deleted_and_added_in_one_commit,
+    what_came_with_a_segment_outlives_its_merging,
     a_taken_number_is_a_conflict_that_changes_nothing,
     the_same_segment_again_is_a_conflict_too,
     a_number_that_was_merged_away_stays_taken,

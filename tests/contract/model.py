@@ -14,6 +14,7 @@ from tests.contract.contract import Medium
 
 NUMBERS = st.integers(1, 8)
 NAMES = st.sampled_from("abc")
+META_NAMES = st.sampled_from(["a", "b", "head"])
 BODIES = st.binary(max_size=20)
 
 SEGMENTS = st.tuples(NUMBERS, NUMBERS).flatmap(
@@ -53,9 +54,15 @@ COMMITS = st.builds(
     Commit,
     add=st.lists(SEGMENTS, max_size=3),
     delete=st.lists(NUMBERS, max_size=3, unique=True),
-    meta=st.dictionaries(NAMES, BODIES, max_size=2),
+    meta=st.dictionaries(META_NAMES, BODIES, max_size=2),
     batches=st.dictionaries(NAMES, BODIES, max_size=1),
     durability=st.sampled_from(["strict", "relaxed"]),
+)
+APPENDS = st.builds(
+    Commit,
+    add=st.lists(SEGMENTS, min_size=1, max_size=1),
+    meta=st.fixed_dictionaries({"head": BODIES}, optional={"a": BODIES}),
+    batches=st.dictionaries(NAMES, BODIES, max_size=2),
 )
 OTHER_STEPS = st.one_of(
     st.builds(SaveCheckpoint, NAMES, st.builds(Checkpoint, BODIES, BODIES)),
@@ -64,7 +71,7 @@ OTHER_STEPS = st.one_of(
     st.just(Reopen()),
     st.just(Destroy()),
 )
-HISTORIES = st.lists(st.tuples(st.sampled_from([0, 1]), st.one_of(COMMITS, COMMITS, COMMITS, OTHER_STEPS)), max_size=25)
+HISTORIES = st.lists(st.tuples(st.sampled_from([0, 1]), st.one_of(APPENDS, APPENDS, COMMITS, COMMITS, OTHER_STEPS)), max_size=25)
 """Steps, each with the handle (of two) that takes it."""
 
 

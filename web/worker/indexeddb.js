@@ -23,7 +23,12 @@ const OPEN_TRIES = 3;
 /** Values of `meta` that are this module's own begin with `$`. `$database` tells one database from a later one of that name. */
 const OWN = '$';
 
-/** @typedef {{ number: number, first: number, events: number, bytes: number, body: Uint8Array }} SegmentRecord */
+/**
+ * `head`, `batches` (ids) and `remembered` (a value for each id): what an append stores beside its lines. See `append`.
+ * @typedef {{ number: number, first: number, events: number, bytes: number, body: Uint8Array,
+ *   head?: Uint8Array, batches?: string[], remembered?: Uint8Array[] }} SegmentRecord
+ */
+/** What a `Change` and its bodies say. @typedef {{ added: SegmentRecord[], gone: number[], meta: Map<string, Uint8Array>, batches: Map<string, Uint8Array> }} Writing */
 /** @typedef {{ name: string, about: Uint8Array, image: Blob, crc32: number, bytes: number }} CheckpointRecord */
 /** @typedef {{ about: Uint8Array, image: ArrayBuffer, crc32: number }} Checkpoint */
 /** Python's bytes, not copied. @typedef {{ getBuffer(type: 'u8'): { data: Uint8Array<ArrayBuffer>, release(): void } }} PythonBytes */
@@ -103,9 +108,9 @@ export class LogDatabase {
    */
   readAhead() {
     /** @type {Promise<ReadAhead>} */
-    const reading = this.#transact(['meta', 'checkpoints'], 'readonly', (tx, settle) => {
+    const reading = this.#transact(['meta', 'segments', 'checkpoints'], 'readonly', (tx, settle) => {
       /** @type {[string, Uint8Array][]} */ let meta = [];
-      allEntries(tx.objectStore('meta'), (entries) => { meta = withoutOwn(entries); });
+      allMeta(tx, (entries) => { meta = entries; });
       const last = tx.objectStore('checkpoints').openCursor(null, 'prev');
       last.onsuccess = () => settle({ meta, checkpoint: readCheckpoint(last.result?.value), name: last.result?.value.name });
     });
@@ -120,9 +125,7 @@ export class LogDatabase {
       this.#readAhead = Promise.resolve({ ...ahead, meta: [] });
       if (meta.length > 0) return meta;
     }
-    return this.#transact(['meta'], 'readonly', (tx, settle) => {
-      allEntries(tx.objectStore('meta'), (entries) => settle(withoutOwn(entries)));
-    });
+    return this.#transact(['meta', 'segments'], 'readonly', allMeta);
   }
 
   /**
@@ -163,41 +166,37 @@ export class LogDatabase {
   async commit(change, bodies) {
     const { add, delete: gone, meta, batches, durability } = /** @type {Change} */ (JSON.parse(change));
     const bytes = bodies.reduce((sum, body) => sum + body.length, 0);
-    const committed = this.#transact(['segments', 'meta', 'batches'], 'readwrite', (tx, _, fail) => {
-      const segments = tx.objectStore('segments');
-      const write = () => {
-        if (overlapAmong(add)) return fail(problem('ConstraintError', 'Two segments to add have a number in common.'));
-        refuseTaken(segments, add, fail);
-        let next = 0;
-        for (const [number, first, events] of add) {
-          const body = bodies[next++];
-          segments.add({ number, first, events, bytes: body.length, body });
-        }
-        for (const key of meta) tx.objectStore('meta').put(bodies[next++], key);
-        for (const id of batches) tx.objectStore('batches').add(bodies[next++], id);
-      };
-      if (gone.length === 0) return write();
-      const range = IDBKeyRange.bound(Math.min(...gone), Math.max(...gone));
-      const request = segments.getAllKeys(range);
-      request.onsuccess = () => {
-        const there = new Set(request.result);
-        if (!gone.every((number) => there.has(number))) return fail(problem('ConstraintError', 'A segment to delete is no longer there.'));
-        if (there.size === gone.length) segments.delete(range);
-        else for (const number of gone) segments.delete(number);
-        write();
-      };
-    }, { durability, bytes });
-    // Another context is told of the commit, or that there is a second writer here, which does not get through.
-    await committed.catch((error) => {
-      if (error.name === 'ConstraintError') this.#channel.postMessage(0);
+    let next = 0;
+    /** @type {Writing} */
+    const writing = {
+      added: add.map(([number, first, events]) => ({ number, first, events, bytes: bodies[next].length, body: bodies[next++] })),
+      gone,
+      meta: new Map(meta.map((key) => [key, bodies[next++]])),
+      batches: new Map(batches.map((id) => [id, bodies[next++]])),
+    };
+    /** @param {typeof append} write */
+    const committed = (write) => this.#transact(['segments', 'meta', 'batches'], 'readwrite', (tx, _, fail) => write(tx, writing, fail), { durability, bytes });
+    try {
+      await (add.length === 1 && gone.length === 0 && writing.meta.has('head')
+        ? committed(append).catch((error) => (error.name === 'ConstraintError' ? committed(rearrange) : Promise.reject(error)))
+        : committed(rearrange));
+    } catch (error) {
+      // Another context is told that there is a second writer here, which does not get through.
+      if (/** @type {DOMException} */ (error).name === 'ConstraintError') this.#channel.postMessage(0);
       throw error;
-    });
-    if (add.length > 0) this.#channel.postMessage(add[add.length - 1][0]);
+    }
+    // After the answer, which would wait for it.
+    if (add.length > 0) setTimeout(() => this.#closed || this.#channel.postMessage(add[add.length - 1][0]));
   }
 
   /** @param {string} id @returns {Promise<Uint8Array | undefined>} */
   batch(id) {
-    return this.#transact(['batches'], 'readonly', (tx, settle) => get(tx.objectStore('batches'), id, settle));
+    return this.#transact(['segments', 'batches'], 'readonly', (tx, settle) => {
+      get(tx.objectStore('batches'), id, settle);
+      get(tx.objectStore('segments').index('batches'), id, (/** @type {SegmentRecord | undefined} */ segment) => {
+        if (segment) settle(rememberedIn(segment, id));
+      });
+    });
   }
 
   /** On return all earlier commits are on the medium: a strict transaction is a barrier for the relaxed ones before it. */
@@ -388,17 +387,105 @@ function ended(tx, queue, timeoutMs) {
 
 // -- requests
 
-/** @template T @param {IDBObjectStore} store @param {IDBValidKey} key @param {(value: T) => void} then */
+/** @template T @param {IDBObjectStore | IDBIndex} store @param {IDBValidKey} key @param {(value: T) => void} then */
 function get(store, key, then) {
   const request = store.get(key);
   request.onsuccess = () => then(request.result);
 }
 
-/** @param {IDBObjectStore} store @param {(entries: [string, Uint8Array][]) => void} then */
-function allEntries(store, then) {
-  const keys = store.getAllKeys();
-  const values = store.getAll();
-  values.onsuccess = () => then(/** @type {string[]} */ (keys.result).map((key, i) => [key, values.result[i]]));
+/** @param {IDBTransaction} tx @param {(entries: [string, Uint8Array][]) => void} then */
+function allMeta(tx, then) {
+  const keys = tx.objectStore('meta').getAllKeys();
+  const values = tx.objectStore('meta').getAll();
+  newestSegment(tx, (cursor) => {
+    const entries = /** @type {string[]} */ (keys.result).map((key, i) => /** @type {[string, Uint8Array]} */ ([key, values.result[i]]));
+    const meta = new Map(entries.filter(([key]) => !key.startsWith(OWN)));
+    const head = /** @type {SegmentRecord | undefined} */ (cursor?.value)?.head;
+    if (head) meta.set('head', head);
+    then([...meta]);
+  });
+}
+
+/** @param {IDBTransaction} tx @param {(cursor: IDBCursorWithValue | null) => void} then */
+function newestSegment(tx, then) {
+  const request = tx.objectStore('segments').openCursor(null, 'prev');
+  request.onsuccess = () => then(request.result);
+}
+
+/** @param {SegmentRecord} segment @param {string} id */
+const rememberedIn = ({ batches = [], remembered = [] }, id) => remembered[batches.indexOf(id)];
+
+/**
+ * Nearly every change: one more segment, after all others, with the head of the log. A request costs as much as what it writes,
+ * so this is one record, which bears head and batches as well; they are looked for in both places. `head` is that of the
+ * newest segment if it has one. Fails with ConstraintError if the change is not of this kind, or is refused.
+ * @param {IDBTransaction} tx @param {Writing} writing @param {(reason: DOMException) => void} fail
+ */
+function append(tx, { added: [segment], meta, batches }, fail) {
+  const segments = tx.objectStore('segments');
+  const ids = [...batches.keys()];
+  const looks = [segments.getKey(IDBKeyRange.lowerBound(segment.first)), ...ids.map((id) => tx.objectStore('batches').getKey(id))];
+  let open = looks.length;
+  for (const look of looks) {
+    look.onsuccess = () => {
+      if (look.result !== undefined) fail(problem('ConstraintError', 'The number of a segment is taken, or a batch is known.'));
+      else if (--open === 0) tx.commit();
+    };
+  }
+  segments.add({ ...segment, head: meta.get('head'), batches: ids, remembered: [...batches.values()] });
+  for (const [key, value] of meta) if (key !== 'head') tx.objectStore('meta').put(value, key);
+}
+
+/**
+ * Any change. The head, and the batches of segments that go, are first put into stores of their own.
+ * @param {IDBTransaction} tx @param {Writing} writing @param {(reason: DOMException) => void} fail
+ */
+function rearrange(tx, { added, gone, meta, batches }, fail) {
+  const segments = tx.objectStore('segments');
+  const add = added.map(({ number, first, events }) => /** @type {[number, number, number]} */ ([number, first, events]));
+  if (overlapAmong(add)) return fail(problem('ConstraintError', 'Two segments to add have a number in common.'));
+  newestSegment(tx, (cursor) => {
+    if (cursor?.value.head) {
+      const { head, ...segment } = /** @type {SegmentRecord} */ (cursor.value);
+      tx.objectStore('meta').put(head, 'head');
+      cursor.update(segment);
+    }
+    removeSegments(tx, gone, fail, () => {
+      refuseTaken(segments, add, fail);
+      for (const segment of added) segments.add(segment);
+      for (const [key, value] of meta) tx.objectStore('meta').put(value, key);
+      for (const [id, value] of batches) {
+        get(segments.index('batches'), id, (known) => { if (known) fail(problem('ConstraintError', 'A batch is known.')); });
+        tx.objectStore('batches').add(value, id);
+      }
+    });
+  });
+}
+
+/**
+ * Remove the segments of these numbers, but not their batches, and go on. Fails if one is not there.
+ * @param {IDBTransaction} tx @param {number[]} gone @param {(reason: DOMException) => void} fail @param {() => void} then
+ */
+function removeSegments(tx, gone, fail, then) {
+  if (gone.length === 0) return then();
+  const segments = tx.objectStore('segments');
+  const numbers = new Set(gone);
+  const range = IDBKeyRange.bound(Math.min(...gone), Math.max(...gone));
+  const there = segments.getAllKeys(range);
+  const remembering = segments.index('batches').openCursor();
+  remembering.onsuccess = () => {
+    const cursor = remembering.result;
+    if (cursor) {
+      const id = /** @type {string} */ (cursor.key);
+      if (numbers.has(/** @type {number} */ (cursor.primaryKey))) tx.objectStore('batches').put(rememberedIn(cursor.value, id), id);
+      return cursor.continue();
+    }
+    const found = new Set(there.result);
+    if (!gone.every((number) => found.has(number))) return fail(problem('ConstraintError', 'A segment to delete is no longer there.'));
+    if (found.size === gone.length) segments.delete(range);
+    else for (const number of gone) segments.delete(number);
+    then();
+  };
 }
 
 /** @param {Change['add']} add */
@@ -442,9 +529,6 @@ function sumOfKeys(index, then) {
   };
 }
 
-/** @param {[string, Uint8Array][]} entries @returns {[string, Uint8Array][]} */
-const withoutOwn = (entries) => entries.filter(([key]) => !key.startsWith(OWN));
-
 /** @param {CheckpointRecord | undefined} record @returns {Promise<Checkpoint | undefined>} */
 async function readCheckpoint(record) {
   if (!record) return undefined;
@@ -487,7 +571,9 @@ function connect(log, mayCreate) {
 
 /** @param {IDBDatabase} database */
 function createStores(database) {
-  database.createObjectStore('segments', { keyPath: 'number' }).createIndex('bytes', 'bytes');
+  const segments = database.createObjectStore('segments', { keyPath: 'number' });
+  segments.createIndex('bytes', 'bytes');
+  segments.createIndex('batches', 'batches', { multiEntry: true, unique: true });
   database.createObjectStore('batches');
   database.createObjectStore('checkpoints', { keyPath: 'name' }).createIndex('bytes', 'bytes');
   database.createObjectStore('meta').put(crypto.randomUUID(), '$database');
