@@ -1,6 +1,8 @@
 /**
- * Puts the static site together. Every file but the entries is named by the hash of its content, and every mention of it is
- * rewritten, leaves first; so any file can be cached for ever, and any change changes exactly the names that depend on it.
+ * Puts the static site together. The modules that a page or a worker begins with are bundled with what they import, because a
+ * file costs a millisecond or two of every visit; what several of them import is a file of its own, so that it exists once. Every file but
+ * the entries is named by the hash of its content, and every mention of it is rewritten, leaves first; so any file can be cached for
+ * ever, and any change changes exactly the names that depend on it.
  *
  * node site.mjs OUT PARTS APP PAGE [WHEEL...]    (absolute paths)
  *   PARTS  the folder that python_parts.mjs filled
@@ -14,13 +16,18 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { init, parse } from 'es-module-lexer';
+import { build } from 'esbuild';
 
 const [out, parts, app, page, ...wheels] = process.argv.slice(2);
 const web = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const pyodide = dirname(require.resolve('pyodide/package.json'));
 const building = `${out}.building`;
+const bundles = `${out}.bundles`;
 const headers = JSON.parse(readFileSync(new URL('headers.json', import.meta.url), 'utf8'));
+/** What a page of one's own imports by a name that stays. */
+const CLIENT = ['pystore.js', 'page/updates.js'].map((name) => join(web, name));
+const WORKERS = ['shared.js', 'dedicated.js'].map((name) => join(web, 'worker', name));
 const CSP = headers['Content-Security-Policy'];
 
 /** Bytes of a digest in a name: enough to find damage; nobody gains by a collision, since all comes from this origin. @param {string | Uint8Array} content */
@@ -53,11 +60,42 @@ function emitWheel(file) {
 /** How one file in `assets/` names another. @param {string} path */
 const beside = (path) => `./${relative('assets', path)}`;
 
+/** The bundle of each module that something begins with. @type {Map<string, string>} */
+const bundled = new Map();
+
+/** Bundle modules with all that they import. What several of them import is a part of its own. @param {string} folder @param {string[]} modules */
+async function bundle(folder, modules) {
+  const begins = [...new Set(modules)];
+  const outdir = join(bundles, folder);
+  await build({
+    entryPoints: begins.map((file, i) => ({ in: file, out: `${i}/${basename(file, extname(file))}` })),
+    absWorkingDir: join(web, '..'), outdir, bundle: true, splitting: true, chunkNames: 'part-[hash]', format: 'esm', target: 'es2024',
+    charset: 'utf8', legalComments: 'none', logLevel: 'warning',
+    plugins: [{
+      name: 'located',
+      setup({ onResolve }) {
+        onResolve({ filter: /./ }, ({ path, importer, kind }) => {
+          if (kind === 'entry-point') return { path };
+          const file = path.startsWith('node:') ? path : locate(path, importer);
+          return file === path || file === ASSETS ? { path, external: true } : { path: file };
+        });
+      },
+    }],
+  });
+  for (const [i, file] of begins.entries()) bundled.set(file, join(outdir, String(i), `${basename(file, extname(file))}.js`));
+}
+
+/** The modules that pages begin with. */
+function pageScripts() {
+  return htmlFiles().flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/\bsrc="(\.\/[^"]+\.m?js)"/g)].map(([, mention]) => locate(mention, file)));
+}
+
 /** The file that a specifier means. Bare ones are npm packages, in their form for browsers. @param {string} specifier @param {string} from */
 function locate(specifier, from) {
   if (specifier.startsWith('.')) {
+    if (basename(specifier) === basename(ASSETS)) return ASSETS;
     const places = [dirname(from), web, join(web, 'page')].map((folder) => resolve(folder, specifier));
-    return places.find((file) => existsSync(file) || file === ASSETS) ?? places[0];
+    return places.find((file) => existsSync(file)) ?? places[0];
   }
   const [scope, second, ...deeper] = specifier.split('/');
   const [name, rest] = scope.startsWith('@') ? [`${scope}/${second}`, deeper] : [scope, [second, ...deeper].filter(Boolean)];
@@ -75,6 +113,7 @@ function importTarget(entry) {
 
 /** The emitted path of any source file, with all that it mentions. @param {string} file @returns {string} */
 function pathOf(file) {
+  file = bundled.get(file) ?? file;
   const known = emitted.get(file);
   if (known) return known;
   if (open.has(file)) throw new Error(`modules import each other in a circle: ${[...open, file].map((each) => relative(web, each)).join(' -> ')}`);
@@ -108,7 +147,7 @@ function emitModule(file) {
       replace(start, end, type === 'static' ? beside(path) : `'${beside(path)}'`);
     }
   }
-  const path = emit(file.replace(/\.mjs$/, '.js'), text + source.slice(at));
+  const path = emit(file.replace(/\.mjs$/, '.js').replace(/\bpart-\w+\.js$/, 'part.js'), text + source.slice(at));
   staticImports.set(path, needed);
   return path;
 }
@@ -150,6 +189,9 @@ function emitPyodide(name) {
 function withoutSourceMap(name, content) {
   return /\.m?js$/.test(name) ? content.toString().replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '\n') : content;
 }
+
+/** The page's files that are addresses of the site. */
+const htmlFiles = () => readdirSync(page).filter((each) => each.endsWith('.html')).map((name) => join(page, name));
 
 /** A page: the files it mentions, the modules it needs announced at once, the policy. @param {string} file */
 function emitPage(file) {
@@ -206,14 +248,17 @@ function headersFile() {
 }
 
 await init;
-rmSync(building, { recursive: true, force: true });
+for (const folder of [building, bundles]) rmSync(folder, { recursive: true, force: true });
 mkdirSync(join(building, 'assets'), { recursive: true });
-for (const name of readdirSync(page).filter((each) => each.endsWith('.html'))) emitPage(join(page, name));
+await bundle('page', [...pageScripts(), ...CLIENT]);
+await bundle('worker', WORKERS);
+for (const file of htmlFiles()) emitPage(file);
 emitManifest();
-for (const module of ['pystore.js', 'page/updates.js']) {
-  writeFileSync(join(building, basename(module)), `export * from './${pathOf(join(web, module))}';\n`);
+for (const module of CLIENT) {
+  writeFileSync(join(building, basename(module)), `export * from './${pathOf(module)}';\n`);
 }
 emitServiceWorker();
 writeFileSync(join(building, '_headers'), headersFile());
+rmSync(bundles, { recursive: true });
 rmSync(out, { recursive: true, force: true });
 renameSync(building, out);
