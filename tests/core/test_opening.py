@@ -62,9 +62,9 @@ async def test_a_development_view_is_regenerated_at_each_open(platform: MemoryPl
         assert len(folded_ids) == 1
 
 
-async def test_opening_while_another_writes_ends_up_to_date(platform: MemoryPlatform) -> None:
+async def test_opening_while_another_writes_and_undoes_ends_up_to_date(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as writer:
-        await writer.append(note("1"))
+        added = await writer.append(note("1"))
         plan = Plan()
         written = 0
 
@@ -72,7 +72,8 @@ async def test_opening_while_another_writes_ends_up_to_date(platform: MemoryPlat
             nonlocal written
             if written < 10:
                 written += 1
-                await writer.append(note(f"{operation} {written}"))
+                await writer.undo([added[-1].id])
+                added.extend(await writer.append(note(f"{operation} {written}")))
                 await writer.upkeep(now=True)
 
         plan.before.append(write)
