@@ -66,6 +66,23 @@ class Appender:
             self._task = asyncio.ensure_future(self._drain())
         return await asyncio.shield(append.answer)
 
+    async def known(self, batch: str | None) -> list[Appended] | None:
+        """What a batch got that was stored already; None if there is none of that id.
+
+        Raises ConflictError if its events went when the log was replaced: they are not stored into another log than they were meant for.
+        """
+        storage = self._projection.log.storage
+        if batch is None or (remembered := await storage.batch(batch)) is None:
+            return None
+        about = codec.decode(remembered)
+        replica, first, last = about["replica"], about["first"], about["last"]
+        here = LogState.from_json((await storage.meta())["head"])  # what this store knows may be older
+        if here.feeds.get(replica, Head()).seq < last:
+            raise ConflictError(
+                "This was stored before, and is gone since a saved file took the place of everything. Add it again if it is still wanted."
+            )
+        return [Appended(f"{replica}:{seq}", hlc) for seq, hlc in enumerate(stamps_from(about["hlc"], last - first + 1), first)]
+
     async def settled(self) -> None:
         """Wait until everything appended before is answered."""
         if answers := [append.answer for append in (*self._group, *self._queue)]:
@@ -227,24 +244,15 @@ class Appender:
         self._projection.shown = self._projection.log.state
 
     async def _answer_known(self, append: _Append) -> bool:
-        """Answer an append whose batch was stored already with what it got then; whether it was.
-
-        If its events went when the log was replaced it is refused, and not stored into another log than it was meant for.
-        """
-        storage = self._projection.log.storage
-        if append.batch is None or (known := await storage.batch(append.batch)) is None:
-            return False
-        about = codec.decode(known)
-        replica, first, last = about["replica"], about["first"], about["last"]
-        here = LogState.from_json((await storage.meta())["head"])  # what this store knows may be older
-        if here.feeds.get(replica, Head()).seq >= last:
-            stamps = stamps_from(about["hlc"], last - first + 1)
-            append.answer.set_result([Appended(f"{replica}:{seq}", hlc) for seq, hlc in enumerate(stamps, first)])
-        else:
-            append.answer.set_exception(ConflictError(
-                "This was stored before, and is gone since a saved file took the place of everything. Add it again if it is still wanted."
-            ))
-        return True
+        """Answer an append whose batch was stored already; whether it was."""
+        try:
+            known = await self.known(append.batch)
+        except ConflictError as error:
+            append.answer.set_exception(error)
+            return True
+        if known is not None:
+            append.answer.set_result(known)
+        return known is not None
 
 
 def _batches(group: Sequence[_Append]) -> dict[str, bytes]:

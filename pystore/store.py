@@ -270,7 +270,8 @@ class Store:
         return await self._append_own(await history.undone_since(self.projection, moment), None)
 
     async def _append_own(self, events: Sequence[Event], batch: str | None) -> list[Appended]:
-        return await self._append([draft(self.schema, event) for event in events], batch, "strict")
+        appended = await self._append([draft(self.schema, event) for event in events], batch, "strict")
+        return appended or await self._appender.known(batch) or []  # nothing to do, perhaps because this is a repetition
 
     async def at(self, moment: Moment) -> Past:
         """The view as it was at a moment: a time (ISO 8601), right after an event (its id), or so many events ago.

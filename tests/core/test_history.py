@@ -77,6 +77,7 @@ async def test_an_undo_repeated_with_its_batch_id_is_recorded_once(platform: Mem
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         one, two = await add(store, 1, 2)
         first = await store.undo([one, two], batch="b")
+        assert await store.undo([one, two], batch="b") == first
         await store.redo([one])
         assert await store.undo([one, two], batch="b") == first
         assert notes_of(store) == ["1"]
