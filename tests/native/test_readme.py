@@ -102,10 +102,11 @@ def test_the_session_of_the_command_line_goes_as_the_readme_shows(tmp_path: Path
 
 
 def test_the_native_example_runs(tmp_path: Path) -> None:
-    done = run(f"python3 {shlex.quote(str(NOTES / 'native.py'))}", tmp_path)
+    for notes in (1, 2):  # it may be tried again
+        done = run(f"python3 {shlex.quote(str(NOTES / 'native.py'))}", tmp_path)
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Buy bread" in done.stdout
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("Buy bread") == notes
     assert [path.name for path in tmp_path.iterdir()] == ["my-notes.pystore"]
 
 
