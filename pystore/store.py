@@ -15,17 +15,18 @@ from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, header_for, jsonl
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
-from pystore.errors import FormatError, NewerVersionError, ReadOnlyError, StorageError, ValidationError
+from pystore.errors import FormatError, NewerVersionError, PyStoreError, ReadOnlyError, StorageError, ValidationError
 from pystore.event import Draft, Event, Recorded
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.input_profile import is_plain
 from pystore.live import Listener
 from pystore.log import EventLog, LogState
+from pystore.marks import Span, joined
 from pystore.merging import Merge
 from pystore.own_events import Imported, Named
 from pystore.ports import Durability, Platform
-from pystore.progress import Progress
+from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_line
 from pystore.schema import Schema
@@ -274,7 +275,7 @@ class Store:
         return appended or await self._appender.known(batch) or []  # nothing to do, perhaps because this is a repetition
 
     async def at(self, moment: Moment) -> Past:
-        """The view as it was at a moment: a time (ISO 8601), right after an event (its id), or so many events ago.
+        """The view as it was at a moment: a time (ISO 8601), right after an event (its id or its `order`), or so many events ago.
 
         For reading only, while the store goes on; close it. Raises ValidationError for what is no moment of this log.
         """
@@ -349,7 +350,7 @@ class Store:
 
         Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`, which takes the good part), FormatError, ForkError,
         NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile): nothing was changed then. Killed
-        or cancelled in the middle: as before or as after.
+        in the middle: as before or as after. Cancelled: as before; or it was too late, and this returns as if it were not.
         """
         self._check_writable()
         await self._appender.settled()
@@ -369,10 +370,11 @@ class Store:
                 verified = await self._verify_file(
                     source, base, waiting, horizon_ms, salvage=salvage, on_progress=on_progress, on_new=aside.fold
                 )
-                if mode == "replace":
-                    await self._add(verified.merge, aside, verified.header.versions, instead=True, on_progress=on_progress)
-                elif verified.merge.new:
-                    await self._add(verified.merge, aside, projection.document, instead=False, on_progress=on_progress)
+                if mode == "replace" or verified.merge.new:
+                    document = verified.header.versions if mode == "replace" else projection.document
+                    adding = self._add(verified.merge, aside, document, instead=mode == "replace", on_progress=on_progress)
+                    with suppress(asyncio.CancelledError):
+                        await to_the_end(adding)
         self._stir.set()
         return verified.summary()
 
@@ -431,8 +433,9 @@ class Store:
     async def import_file(self, data: bytes, name: str, *, on_progress: Progress | None = None) -> dict[str, Any]:
         """Bring in a file of another program, through the first of the schema's importers that knows it.
 
-        What is here already is not added again. Returns `kind`, `counts` and `not_understood`. Raises FormatError if no importer
-        knows the file.
+        What is here already is not added again. Returns `id` (of the event that stands for all of it; None if nothing was new), `kind`,
+        `counts` and `not_understood`. Raises FormatError if no importer knows the file. Cancelled, or after any other error: what
+        came in until then is kept, and can be undone like a whole import.
         """
         self._check_writable()
         file = ImportFile(name, data)
@@ -442,22 +445,38 @@ class Store:
                 break
         else:
             raise FormatError("This file is not one that can be brought in here. Choose the export as you received it.")
-        ranges: list[str] = []
+        spans: list[Span] = []
         done = 0
-        for events in imported.batches():
+        id_: str | None = None
+
+        async def take(events: Sequence[Event]) -> None:
+            nonlocal done
             appended = await self.append(events)
             done += len(events)
             if appended:
                 replica, first = appended[0].id.split(":")
-                ranges.append(f"{replica}:{first}-{int(first) + len(appended) - 1}")
-            if on_progress is not None:
-                on_progress("import", imported.read, imported.total)
-            await self.platform.breathe()
-        if done:
-            await self.append(
-                Imported(name=name, kind=imported.kind, sha256=file.sha256, counts=imported.counts, events=_joined(ranges))
-            )
-        return {"kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
+                spans.append(Span(replica, int(first), int(first) + len(appended) - 1))
+
+        async def conclude() -> None:
+            nonlocal id_
+            counts, events = imported.counts, [str(span) for span in joined(spans)]
+            (recorded,) = await self.append(Imported(name=name, kind=imported.kind, sha256=file.sha256, counts=counts, events=events))
+            id_ = recorded.id
+
+        try:
+            for events in imported.batches():
+                await to_the_end(take(events))
+                if on_progress is not None:
+                    on_progress("import", imported.read, imported.total)
+                await self.platform.breathe()
+        except BaseException:
+            if spans:
+                with suppress(PyStoreError):
+                    await to_the_end(conclude())
+            raise
+        if spans:
+            await conclude()
+        return {"id": id_, "kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
 
     # -- upkeep
 
@@ -486,19 +505,3 @@ class Store:
         """Admit what has waited, merge small segments, index full text, save a checkpoint: each if it is due (`now`: due or not)."""
         await self._admit_due()
         await self.projection.upkeep(now=now)
-
-
-def _joined(ranges: list[str]) -> list[str]:
-    """`["r:1-1000", "r:1001-1500"]` as `["r:1-1500"]`."""
-    joined: list[str] = []
-    for one in ranges:
-        replica, span = one.split(":")
-        first, last = span.split("-")
-        if joined:
-            before, start_end = joined[-1].split(":")
-            start, end = start_end.split("-")
-            if before == replica and int(end) + 1 == int(first):
-                joined[-1] = f"{replica}:{start}-{last}"
-                continue
-        joined.append(one)
-    return joined

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -144,6 +144,36 @@ async def test_work_that_is_cancelled_at_any_moment_leaves_view_and_log_equal(mo
             if is_over:
                 break
         assert turns > 2
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_a_restore_that_is_cancelled_has_changed_nothing_or_says_what_it_did(mode: Literal["merge", "replace"]) -> None:
+    async with await Store.open(SCHEMA, "a", platform=MemoryPlatform(FakeClock(START_MS - 1000))) as elsewhere:
+        await elsewhere.append([note(f"restored {index}") for index in range(6)])
+        file = await saved(elsewhere)
+    told = set()
+    for turns in range(60):
+        slow = FaultyPlatform(MemoryPlatform(FakeClock()), Plan(before=[lambda _: asyncio.sleep(0)]))
+        async with await Store.open(SCHEMA, "a", platform=slow) as store:
+            await store.append(note("mine"))
+            before = shown(store)
+            restoring = asyncio.ensure_future(store.restore([file], mode=mode))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            is_over = restoring.done()
+            restoring.cancel()
+            answer: Any = (await asyncio.gather(restoring, return_exceptions=True))[0]
+            told.add(type(answer))
+            if isinstance(answer, asyncio.CancelledError):
+                assert shown(store) == before
+            else:
+                assert answer["new"] == 6
+                assert len(store.query("SELECT * FROM note WHERE note_id LIKE 'restored%'")) == 6
+            await store.append(note("after"))
+            assert shown(store) == await folded(store)
+        if is_over:
+            break
+    assert told == {asyncio.CancelledError, dict}
 
 
 async def test_a_query_while_a_restore_is_going_on_sees_before_or_after(platform: MemoryPlatform) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zipfile
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from pystore import importing
 from pystore.errors import FormatError
 from pystore.memory import MemoryPlatform
 from tests.support.exports import chatgpt_conversation, import_values, opened
+from tests.support.fake_clock import FakeClock
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -41,6 +44,31 @@ async def test_an_export_comes_in_whole_and_only_once(
         assert again["events"] == 0
         assert again["counts"]["known_messages"] == messages
         assert len(await store.events(types=["$imported"])) == 1
+
+
+async def test_an_import_that_is_stopped_keeps_what_came_in_until_then_and_is_undone_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "BATCH_EVENTS", 50)
+    data = (DATA / "chatgpt-small.zip").read_bytes()
+    for turns in range(0, 200, 7):
+        async with opened(MemoryPlatform(FakeClock())) as store:
+            importing_it = asyncio.ensure_future(store.import_file(data, "export.zip"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if importing_it.done():
+                break
+            importing_it.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await importing_it
+
+            kept = store.query("SELECT count(*) AS n FROM message")[0]["n"]
+            concluded = await store.events(types=["$imported"])
+            assert len(concluded) == (1 if kept else 0)
+            await store.import_file(data, "export.zip")
+            assert store.query("SELECT count(*) AS n FROM message") == [{"n": 314}]
+            for event in await store.events(types=["$imported"]):
+                await store.undo([event["id"]])
+            assert store.query("SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM conversation) AS n") == [{"n": 0}]
+    assert turns > 21
 
 
 async def test_every_branch_of_the_export_is_there_and_its_current_one_is_current(platform: MemoryPlatform) -> None:
