@@ -18,9 +18,10 @@ from pystore.segment import unpack_bytes
 from pystore.view import Parameters, View
 
 Moment = str | int
-"""A moment of a log: a time (UTC, ISO 8601), the id of an event, or how many events ago."""
+"""A moment of a log: a time (UTC, ISO 8601), the id or the `order` of an event, or how many events ago."""
 
 _AFTER_ALL_OF_ITS_TIME = "~"
+_ORDER = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}/[0-9a-z]+")
 _MAX_BUCKETS = 1000
 _STAMPS = re.compile(rb'^\{"replica":"[^"]*","seq":[0-9]+,"hlc":"([0-9a-f]{12})-[0-9a-f]{4}","type":"([^"]*)"', re.MULTILINE)
 
@@ -72,6 +73,8 @@ async def order_at(log: EventLog, moment: Moment) -> Order:
     """The place up to which the events are those of `moment`, inclusive. Raises ValidationError."""
     if isinstance(moment, int):
         return await _order_events_ago(log, moment)
+    if _ORDER.fullmatch(moment):
+        return _order(moment)
     if Span.parse(moment) is not None:
         found = await log.events_by_id([moment])
         if moment not in found:

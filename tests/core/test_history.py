@@ -218,7 +218,8 @@ async def test_a_past_moment_shows_what_was_there_then_while_the_store_goes_on(p
         await add(store, 3)
         events = (await store.events())[::-1]
         for moment, expected in (
-            (events[1]["time"], ["1", "2"]), (second, ["1", "2"]), (2, ["1", "2"]), (first, ["1"]), (1, ["2"]), (0, ["2", "3"]),
+            (events[1]["time"], ["1", "2"]), (events[1]["order"], ["1", "2"]), (second, ["1", "2"]),
+            (2, ["1", "2"]), (first, ["1"]), (1, ["2"]), (0, ["2", "3"]),
             ("2000-01-01", []), (99, []), ("9999-01-01T00:00:00+01:00", ["2", "3"]),
         ):
             past = await store.at(moment)
