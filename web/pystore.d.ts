@@ -44,7 +44,7 @@ export interface Long {
   signal?: AbortSignal;
 }
 
-/** A time (ISO 8601), the id of an event, or how many events ago. */
+/** A time (ISO 8601), the id or `order` of an event, or how many events ago. */
 export type Moment = string | number;
 
 /** An event of the log, as the timeline shows it. */
@@ -75,7 +75,7 @@ export interface Activity {
 
 /** Everything as it was at a past moment. Close it when it is not needed any more. */
 export interface Past {
-  readonly info: { events: number; time: string; order: string };
+  readonly info: { events: number; time: string | null; order: string | null };
   query<T = Row>(sql: string, parameters?: Parameters): Promise<T[]>;
   /** Let go. Repeated calls do nothing. */
   close(): void;
@@ -87,6 +87,8 @@ export interface Store {
   readonly info: Info;
   query<T = Row>(sql: string, parameters?: Parameters): Promise<T[]>;
   watch<T = Row>(sql: string, parameters: Parameters, listener: (rows: T[]) => void, failed?: (error: Error) => void): () => void;
+  /** Tells how many events the log holds, now and whenever some came, whoever appended them; until the returned function is called. */
+  watchEvents(listener: (events: number) => void): () => void;
   /** Newest first. `before` and `after` are an `order` or an `hlc`, exclusive; `text` is found in the data's texts. */
   events(which?: { before?: string; after?: string; types?: string[]; text?: string; limit?: number }): Promise<LoggedEvent[]>;
   activity(which?: { buckets?: number; since?: string; until?: string }): Promise<Activity>;

@@ -16,7 +16,7 @@ export { PyStoreError, listLogs };
 /** @typedef {import('./pystore.js').Progress} Progress */
 /** @typedef {import('./connection.js').Arrangement} Arrangement */
 /** @typedef {ReturnType<Connection['link']>} Link */
-/** @typedef {{ sql: string, parameters: string, listener: (rows: any[]) => void, failed: (error: Error) => void }} Watch */
+/** @typedef {{ sql: string | null, parameters: string, listener: (rows: any[]) => void, failed: (error: Error) => void }} Watch */
 
 /** @type {Map<Arrangement, Connection>} */
 const connections = new Map();
@@ -108,7 +108,23 @@ class Store {
    * @param {string} sql @param {any[] | Record<string, any>} parameters @param {(rows: any[]) => void} listener
    * @param {(error: Error) => void} [failed] told if the query cannot be watched
    */
-  watch(sql, parameters, listener, failed = (error) => console.error(error)) {
+  watch(sql, parameters, listener, failed) {
+    return this.#watch(sql, parameters, listener, failed);
+  }
+
+  /**
+   * Tell `listener` how many events the log holds, now and whenever some came, whoever appended them; until the returned function
+   * is called. @param {(events: number) => void} listener
+   */
+  watchEvents(listener) {
+    return this.#watch(null, [], ([{ events }]) => listener(events));
+  }
+
+  /**
+   * @param {string | null} sql @param {any[] | Record<string, any>} parameters @param {(rows: any[]) => void} listener
+   * @param {(error: Error) => void} [failed]
+   */
+  #watch(sql, parameters, listener, failed = (error) => console.error(error)) {
     const watch = ++lastWatch;
     this.#watches.set(watch, { sql, parameters: JSON.stringify(parameters), listener, failed });
     // While the log is being opened it waits: opening begins all watches.
@@ -229,7 +245,7 @@ class Store {
 
   /**
    * Undo everything that came after a moment.
-   * @param {string | number} moment a time (ISO 8601), the id of an event, or how many events ago
+   * @param {string | number} moment a time (ISO 8601), the id or `order` of an event, or how many events ago
    * @returns {Promise<{ id: string, hlc: string }[]>} nothing, if nothing came after it
    */
   restoreTo(moment) {
@@ -250,7 +266,7 @@ class Store {
       return at.info;
     };
     const info = await this.#raw(opened, true);
-    moment = info.order;
+    moment = info.order ?? moment; // exactly this one, however many events come meanwhile
     /** @type {import('./pystore.js').Past} */
     const result = {
       info,

@@ -26,8 +26,8 @@ from pystore.ports import Durability
 from pystore.schema import Schema
 from pystore.store import Store
 
-_Store = Any  # the store, with its history
 FILE_CHUNK_BYTES = 1 << 20
+TELL_AT_MOST_EVERY_S = 0.1
 _MARKED_BYTES = 64
 
 marker = bytearray(512)
@@ -65,13 +65,35 @@ class _Opened:
     quarantined: list[str]
     store: asyncio.Task[Store]
     stops: dict[int, Callable[[], None]] = field(default_factory=dict)
+    counters: dict[int, Callable[[str], None]] = field(default_factory=dict)
     moments: dict[int, Any] = field(default_factory=dict)
+    telling: asyncio.TimerHandle | None = None
     news: bool = False
     behind: str | None = None
     """Why the changes of other contexts could not be read the last time, or None."""
 
+    def listen(self, opening: asyncio.Task[Store]) -> None:
+        """Hear of every commit of the store, once it is open."""
+        if not opening.cancelled() and opening.exception() is None:
+            opening.result().on_commit(self.tell_counters)
+
+    def tell_counters(self) -> None:
+        """Tell those who watch how many events there are, soon, and once for many."""
+        if self.counters and self.telling is None:
+            self.telling = asyncio.get_running_loop().call_later(TELL_AT_MOST_EVERY_S, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self.telling = None
+        for listener in list(self.counters.values()):
+            listener(self.counted())
+
+    def counted(self) -> str:
+        """How many events the log holds, as a row of a query would say it."""
+        return codec.encode([{"events": self.store.result().log.state.events}]).decode()
+
     def close_moments(self) -> None:
-        """Let go of the past moments of this log."""
+        """Let go of the past moments of this log, and tell nobody any more."""
+        self.counters.clear()
         while self.moments:
             self.moments.popitem()[1].close()
 
@@ -127,8 +149,25 @@ def watch(log: str, key: int, sql: str, parameters: str, listener: Callable[[str
     return "null"
 
 
+def watch_events(log: str, key: int, listener: Callable[[str], None]) -> str:
+    """Tell `listener` how many events there are, as rows, now and whenever some came, whoever appended them, until `unwatch`."""
+    try:
+        _store(log)
+    except ClosedError as error:
+        return _failure(error)
+    opened = _opened[log]
+    opened.counters[key] = listener
+
+    def stop() -> None:
+        opened.counters.pop(key, None)
+
+    opened.stops[key] = stop
+    listener(opened.counted())
+    return "null"
+
+
 def unwatch(log: str, key: int) -> None:
-    """End a `watch`. One that is unknown, or over, is no error."""
+    """End a `watch` or `watch_events`. One that is unknown, or over, is no error."""
     if (opened := _opened.get(log)) is not None and (stop := opened.stops.pop(key, None)) is not None:
         stop()
 
@@ -200,7 +239,8 @@ async def catch_up(log: str) -> str | None:
         async with store.projection.exclusive:
             opened.news = False
             with opened.marking:
-                await store.projection.catch_up()
+                if await store.projection.catch_up():
+                    opened.tell_counters()
         opened.behind = None
     except Exception as error:  # noqa: BLE001
         opened.behind = f"Changes of another window cannot be read: {error}"
@@ -242,31 +282,31 @@ async def _events(store: Store, call: _Call) -> Any:
     return await store.events(**call.args)
 
 
-async def _undo(store: _Store, call: _Call) -> Any:
+async def _undo(store: Store, call: _Call) -> Any:
     return await store.undo(call.args["ids"], batch=call.args["batch"])
 
 
-async def _redo(store: _Store, call: _Call) -> Any:
+async def _redo(store: Store, call: _Call) -> Any:
     return await store.redo(call.args["ids"], batch=call.args["batch"])
 
 
-async def _restore_to(store: _Store, call: _Call) -> Any:
+async def _restore_to(store: Store, call: _Call) -> Any:
     return await store.restore_to(call.args["moment"])
 
 
-async def _activity(store: _Store, call: _Call) -> Any:
+async def _activity(store: Store, call: _Call) -> Any:
     return await store.activity(**call.args)
 
 
-async def _conflicts(store: _Store, _: _Call) -> Any:
+async def _conflicts(store: Store, _: _Call) -> Any:
     return await store.conflicts()
 
 
-async def _waiting(store: _Store, _: _Call) -> Any:
+async def _waiting(store: Any, _: _Call) -> Any:
     return await store.waiting()
 
 
-async def _verify(store: _Store, call: _Call) -> Any:
+async def _verify(store: Any, call: _Call) -> Any:
     return await store.verify(on_progress=call.progress)
 
 
@@ -331,6 +371,7 @@ async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Cal
         quarantined = sorted(event for event, views in quarantine.items() if views == loaded.views)
         opening = asyncio.ensure_future(_open_anew(log, loaded, marking, quarantined, progress))
         opened = _opened[log] = _Opened(schema, marking, quarantined, opening)
+        opening.add_done_callback(opened.listen)
     try:
         store = await asyncio.shield(opened.store)
     except BaseException:
@@ -347,7 +388,7 @@ async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Cal
 
 
 async def _at(log: str, key: int, wanted: str | int) -> Any:
-    store: _Store = await _opened_store(log)
+    store: Store = await _opened_store(log)
     moment = await store.at(wanted)
     if (opened := _opened.get(log)) is None or not opened.store.done() or opened.store.result() is not store:
         moment.close()

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from playwright.sync_api import Page, expect
 
-import build
 from tests.support.assistant_page import DATA, AssistantPage, a_conversation
+from tests.support.axe import findings
 from tests.support.chromium import Launch
-
-AXE = (build.ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture
 def assistant(page: Page, site: str) -> AssistantPage:
     """A first visit."""
     return AssistantPage(page, site).visit()
-
-
-def findings(page: Page) -> list[Any]:
-    """What axe finds: rule and elements."""
-    page.evaluate(f"window.axe ?? (() => {{ {AXE} }})()")
-    found: list[Any] = page.evaluate(
-        "axe.run(document).then(({ violations }) => violations.map((one) => [one.id, one.nodes.map((node) => node.html)]))"
-    )
-    return found
 
 
 def focused(page: Page) -> str:
@@ -109,13 +96,14 @@ def test_everything_is_reached_by_tab_with_the_focus_in_sight(assistant: Assista
     page = assistant.page
     page.locator(".switcher").focus()
     reached = []
-    for _ in range(11):
+    for _ in range(12):
         page.keyboard.press("Tab")
         reached.append(focused(page))
         shown = "getComputedStyle(document.activeElement)"
         assert page.evaluate(f"{shown}.outlineStyle !== 'none' && parseFloat({shown}.outlineWidth) >= 2"), reached[-1]
     for name in (
         "Conversations",
+        "Timeline",
         "Data",
         "New",
         "Search everything",

@@ -13,6 +13,7 @@ import { count, problem } from './words.js';
 /** @typedef {import('../pystore.js').State} State */
 /** @typedef {import('./types.js').LogRow} LogRow */
 /** @typedef {import('./last_seen.js').LastSeen} LastSeen */
+/** @typedef {import('../pystore.js').Past & { at: string }} Past */
 
 /**
  * @typedef {object} Work something that takes long
@@ -21,6 +22,8 @@ import { count, problem } from './words.js';
  * @property {string} stage
  * @property {number} done
  * @property {number} total 0: not known
+ * @property {boolean} isStopping
+ * @property {() => void} [cancel] stops it, if it can be stopped
  *
  * @typedef {object} Notice something that needs a decision, or to be read
  * @property {number} id
@@ -60,6 +63,10 @@ export class App {
     this.stats = null;
     /** @type {boolean | null} whether the browser promised to keep the data; null: it does not say */
     this.persisted = null;
+    /** how many changes the open assistant holds, whoever made them; null until that is known */
+    this.events = /** @type {number | null} */ (null);
+    /** @type {Past | null} the moment that is looked at, as soon as it is open */
+    this.past = null;
     /** whether a new version of the page waits to be taken */
     this.update = false;
     this.outbox = new Outbox(this);
@@ -71,6 +78,8 @@ export class App {
     /** @type {string | null} the assistant that was open before this one */
     this._before = null;
     this._statsDue = 0;
+    this._isMoving = false;
+    this._stopCounting = () => {};
     /** whether the open assistant holds anything */
     this.hasData = this.seen !== null && this.seen.total > 0;
   }
@@ -99,11 +108,54 @@ export class App {
    * @param {string} room
    * @param {string | null} [id]
    * @param {string | null} [message]
+   * @param {string | null} [at]
    */
-  go(room, id = null, message = null) {
+  go(room, id = null, message = null, at = null) {
     if (this.log === null) return;
-    location.hash = link(this.log, room, id, message);
+    location.hash = link(this.log, room, id, message, at);
     void this.follow(); // now, not when the event comes: what is typed next belongs there
+  }
+
+  /** The address of something in the room that is open, at the moment that is looked at. @param {string | null} [id] @param {string | null} [message] */
+  here(id = null, message = null) {
+    return link(this.log ?? '', this.route.room, id, message, this.route.at);
+  }
+
+  /** Look at a past moment, or (null) at now, in the room that is open. @param {string | null} at */
+  look(at) {
+    if (this.log === null || at === this.route.at) return;
+    const address = link(this.log, this.route.room, at === null ? null : this.route.id, null, at);
+    // Going from moment to moment is one step back.
+    if (at !== null && this.route.at !== null) history.replaceState(null, '', address);
+    else location.hash = address;
+    void this.follow();
+  }
+
+  /** Where queries of this room go: to what is there now, or was at the moment that is looked at; null while that is not open. */
+  get source() {
+    return this.route.at === null ? this.store : this.past;
+  }
+
+  /** Open the moment that is looked at, and let go of the one before. One at a time: the address may be ahead, and is followed. */
+  async _move() {
+    if (this._isMoving) return;
+    this._isMoving = true;
+    const { store } = this;
+    try {
+      while (store !== null && this.store === store && (this.past?.at ?? null) !== this.route.at) {
+        const { past, route: { at } } = this;
+        const next = at === null ? null : await store.at(at);
+        this.past = next && Object.assign(next, { at: /** @type {string} */ (at) });
+        past?.close();
+        this.changed();
+      }
+      this._isMoving = false;
+    } catch (error) {
+      this._isMoving = false;
+      if (this.store !== store) return; // it is another assistant's now
+      this.fail(error);
+      this.look(null);
+    }
   }
 
   /** Take over what the address says. */
@@ -119,6 +171,7 @@ export class App {
       }
     }
     this.changed();
+    void this._move();
   }
 
   // -- assistants
@@ -161,6 +214,9 @@ export class App {
     this.log = log;
     this.seen = lastSeen(log);
     this.stats = null;
+    this.past = null;
+    this.events = null;
+    this._stopCounting();
     this.status = { state: 'booting', message: '' };
     if (this.route.log !== log) {
       history.replaceState(null, '', link(log, this.route.log === null ? this.route.room : 'conversations', this.route.log === null ? this.route.id : null));
@@ -187,6 +243,12 @@ export class App {
       this.changed();
       void this.outbox.send();
       this.readStats();
+      this._stopCounting = store.watchEvents((events) => {
+        this.events = events;
+        this.readStats();
+        this.changed();
+      });
+      void this._move();
       return store;
     } catch (error) {
       if (turn === this._opening) {
@@ -376,15 +438,21 @@ export class App {
   }
 
   /**
-   * Do something long, showing how far it is.
+   * Do something long, showing how far it is. It can be cancelled, by the signal that `act` is given, unless `canCancel` is false.
    * @template Result
    * @param {string} title
-   * @param {(onProgress: (stage: string, done: number, total: number) => void) => Promise<Result>} act
+   * @param {(options: { onProgress: (stage: string, done: number, total: number) => void, signal: AbortSignal }) => Promise<Result>} act
+   * @param {{ canCancel?: boolean }} [options]
    * @returns {Promise<Result>}
    */
-  async work(title, act) {
+  async work(title, act, { canCancel = true } = {}) {
+    const controller = new AbortController();
+    const cancel = () => {
+      controller.abort();
+      put({ ...work, isStopping: true });
+    };
     /** @type {Work} */
-    let work = { id: ++this._ids, title, stage: '', done: 0, total: 0 };
+    let work = { id: ++this._ids, title, stage: '', done: 0, total: 0, isStopping: false, ...canCancel && { cancel } };
     const put = (/** @type {Work | null} */ next) => {
       this.works = [...this.works.filter(({ id }) => id !== work.id), ...(next ? [next] : [])];
       if (next) work = next;
@@ -392,7 +460,7 @@ export class App {
     };
     put(work);
     try {
-      return await act((stage, done, total) => put({ ...work, stage, done, total }));
+      return await act({ onProgress: (stage, done, total) => put({ ...work, stage, done, total }), signal: controller.signal });
     } finally {
       put(null);
     }
@@ -404,8 +472,8 @@ export class App {
    * @param {Notice['actions']} [actions]
    */
   fail(error, actions = []) {
-    const { what, text } = problem(error);
-    this.notice('error', what, text, actions);
+    const { what, text, code } = problem(error);
+    this.notice(code === 'CancelledError' ? 'news' : 'error', what, text, actions);
   }
 
   /**

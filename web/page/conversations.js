@@ -1,11 +1,10 @@
 // @ts-check
-/** The Conversations room: the list, search over everything, and the open conversation. */
+/** The Conversations room: the list, search over everything, and the open conversation; now, or read-only at a past moment. */
 import { html } from 'htm/preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useApp, useRows } from './hooks.js';
 import { Icon } from './icons.js';
 import { FIRST_ROWS, FOUND_MESSAGES, FOUND_TITLES, LIST, MOST_MESSAGES, MOST_TITLES, TOTALS } from './queries.js';
-import { link } from './route.js';
 import { Thread } from './thread.js';
 import { VirtualList } from './virtual.js';
 import { ROLES, count, dateGroup, grouped, precisely, when } from './words.js';
@@ -24,7 +23,7 @@ export function Conversations() {
     <div class="conversations" data-pane=${id === null ? 'list' : 'detail'}>
       <${ListPane} />
       ${id === null
-        ? html`<section class="detail" aria-label="Conversation"><p class="nothing">Choose a conversation, or start a new one.</p></section>`
+        ? html`<section class="detail" aria-label="Conversation"><p class="nothing">${app.route.at === null ? 'Choose a conversation, or start a new one.' : 'Choose a conversation.'}</p></section>`
         : html`<${Thread} key=${`${app.log}/${place}`} id=${id} onBegin=${(/** @type {string} */ one) => { begun.current.id = one; }} />`}
     </div>
   `;
@@ -52,7 +51,7 @@ function ListPane() {
     <section class="list-pane" aria-label="Conversations">
       <header class="list-head">
         <h1>${archived ? 'Archived' : 'Conversations'}</h1>
-        <a class="button primary" href=${link(app.log ?? '', 'conversations', 'new')}><${Icon} name="plus" />New</a>
+        ${app.route.at === null && html`<a class="button primary" href=${app.here('new')}><${Icon} name="plus" />New</a>`}
       </header>
       <div class="search" role="search">
         <${Icon} name="search" />
@@ -73,13 +72,14 @@ function List({ archived, setArchived }) {
   const [limit, setLimit] = useState(FIRST_ROWS);
   const rows = /** @type {ConversationRow[] | undefined} */ (useRows(LIST, [Number(archived), limit], { keepWhile: String(archived) }));
   const totals = /** @type {{ total: number, archived: number }[] | undefined} */ (useRows(TOTALS, []))?.[0];
-  const seen = archived ? undefined : app.seen;
+  const isPast = app.route.at !== null;
+  const seen = archived || isPast ? undefined : app.seen;
   const conversations = rows ?? seen?.conversations ?? [];
   const total = totals ? (archived ? totals.archived : totals.total - totals.archived) : seen?.total ?? conversations.length;
   const isKnown = rows !== undefined || seen !== undefined && seen !== null;
 
   useEffect(() => {
-    if (rows && totals && !archived) app.keepSeen({ total, conversations: rows.slice(0, 60), open: app.seen?.open ?? null });
+    if (rows && totals && !archived && !isPast) app.keepSeen({ total, conversations: rows.slice(0, 60), open: app.seen?.open ?? null });
   }, [rows, total]);
 
   const now = new Date();
@@ -94,7 +94,7 @@ function List({ archived, setArchived }) {
   }, [conversations, now.toDateString()]);
 
   return html`
-    ${isKnown && conversations.length === 0 ? html`<p class="nothing">${archived ? 'Nothing is archived.' : 'No conversations yet.'}</p>` : html`
+    ${isKnown && conversations.length === 0 ? html`<p class="nothing">${archived ? 'Nothing is archived.' : isPast ? 'There were no conversations yet.' : 'No conversations yet.'}</p>` : html`
       <${Links} label="Conversations" items=${conversations} total=${total}
         keyOf=${(/** @type {ConversationRow} */ row) => row.conversation_id}
         guess=${(/** @type {ConversationRow} */ _row, /** @type {number} */ i) => (groups[i] ? 92 : 60)}
@@ -102,7 +102,7 @@ function List({ archived, setArchived }) {
         onLast=${() => setLimit(Math.max(limit, total))}
         isOpen=${(/** @type {ConversationRow} */ row) => row.conversation_id === app.route.id}
         heading=${(/** @type {number} */ i) => groups[i]}
-        href=${(/** @type {ConversationRow} */ row) => link(app.log ?? '', 'conversations', row.conversation_id)}
+        href=${(/** @type {ConversationRow} */ row) => app.here(row.conversation_id)}
         content=${(/** @type {ConversationRow} */ row) => html`
           <span class="title" dir="auto">${row.title || 'Without a title'}</span>
           <span class="small"><span>${count(row.message_count, 'message')}</span><time dateTime=${row.updated_at} title=${precisely(row.updated_at)}>${when(row.updated_at, now)}</time></span>
@@ -144,12 +144,12 @@ function Found({ typed }) {
       guess=${() => 84}
       isOpen=${(/** @type {FoundRow} */ row) => row.conversation_id === app.route.id && (row.message_id ?? null) === app.route.message}
       heading=${(/** @type {number} */ i) => (i === 0 && titles?.length ? 'Titles' : i === (titles?.length ?? 0) ? 'Messages' : '')}
-      href=${(/** @type {FoundRow} */ row) => link(app.log ?? '', 'conversations', row.conversation_id, row.message_id ?? null)}
+      href=${(/** @type {FoundRow} */ row) => app.here(row.conversation_id, row.message_id ?? null)}
       content=${(/** @type {FoundRow} */ row) => row.message_id === undefined
         ? html`<span class="title" dir="auto"><${Marked} text=${row.snippet} /></span><span class="small"><span>Conversation</span><time dateTime=${row.updated_at}>${when(row.updated_at ?? '', now)}</time></span>`
         : html`<span class="title" dir="auto">${row.title || 'Without a title'}</span><span class="snippet" dir="auto"><${Marked} text=${row.snippet} /></span><span class="small"><span>${ROLES[row.role ?? ''] ?? row.role}</span><time dateTime=${row.created_at}>${when(row.created_at ?? '', now)}</time></span>`} />
     <div class="list-foot" role="status">
-      ${!app.store ? 'Search answers as soon as your data is open.'
+      ${!app.source ? 'Search answers as soon as your data is open.'
         : !isKnown ? 'Searching'
           : found.length === 0 ? 'Nothing found. Try fewer or shorter words.'
             : `${many}${titles?.length ? `, ${titles.length === MOST_TITLES ? `the ${MOST_TITLES} best titles` : count(titles.length, 'title')}` : ''}`}

@@ -5,11 +5,13 @@ import { useEffect, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
 import { TypedNameDialog, PromptDialog } from './dialogs.js';
 import { chooseFiles, lastFile, saveFile } from './files.js';
+import { sentence } from './happened.js';
 import { Icon } from './icons.js';
+import { link } from './route.js';
 import { ago, count, grouped, moment, precisely, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
-/** @typedef {import('./types.js').TimelineEvent} TimelineEvent */
+/** @typedef {import('../pystore.js').LoggedEvent} LoggedEvent */
 
 /** Below how safe it is. Backups by layer, the mirror and verifying take their places after the files. */
 const SECTIONS = [Files, Space, Recorded, Assistant, Versions];
@@ -121,20 +123,10 @@ function Space() {
   `;
 }
 
-/** @type {Record<string, string>} what happened, in words */
-const HAPPENED = {
-  'conversation.started': 'Conversation started',
-  'conversation.retitled': 'Conversation renamed',
-  'conversation.archived': 'Conversation archived or taken out',
-  'message.posted': 'Message',
-  $named: 'Assistant named',
-  $imported: 'File brought in',
-};
-
 function Recorded() {
   const app = useApp();
   const { store, stats } = app;
-  const [events, setEvents] = useState(/** @type {TimelineEvent[]} */ ([]));
+  const [events, setEvents] = useState(/** @type {LoggedEvent[]} */ ([]));
   useEffect(() => {
     if (store === null) return undefined;
     let isStale = false;
@@ -153,8 +145,9 @@ function Recorded() {
       ${events.length > 0 && html`
         <h3>Newest changes</h3>
         <ol class="events">
-          ${events.map((event) => html`<li key=${event.id}><span dir="auto">${HAPPENED[event.type] ?? event.type}${told(event)}</span><time dateTime=${event.time} title=${precisely(event.time)}>${moment(event.time)}</time></li>`)}
+          ${events.map((event) => html`<li key=${event.id}><span dir="auto">${told(event)}</span><time dateTime=${event.time} title=${precisely(event.time)}>${moment(event.time)}</time></li>`)}
         </ol>
+        <p><a href=${link(app.log ?? '', 'timeline')}>All changes, and what was here at any moment</a></p>
       `}
     </section>
   `;
@@ -163,11 +156,10 @@ function Recorded() {
 /** @type {Record<string, string>} */
 const RECORDS = { conversation: 'Conversations', message: 'Messages' };
 
-/** A few words of an event's content. @param {TimelineEvent} event */
-function told({ data }) {
-  const given = /** @type {{ title?: unknown, name?: unknown, content?: { text?: unknown }[] } | null} */ (data);
-  const text = given?.title ?? given?.name ?? given?.content?.find((part) => typeof part.text === 'string')?.text;
-  return typeof text === 'string' && text !== '' ? `: ${text.length > 80 ? `${text.slice(0, 80)}…` : text}` : '';
+/** What happened, and the first words of it. @param {LoggedEvent} event */
+function told(event) {
+  const { what, text } = sentence(event);
+  return text ? `${what}: ${text.length > 80 ? `${text.slice(0, 80)}…` : text}` : what;
 }
 
 function Assistant() {

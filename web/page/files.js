@@ -5,9 +5,10 @@ import { useRef, useState } from 'preact/hooks';
 import { newLogName } from './app.js';
 import { useApp } from './hooks.js';
 import { Dialog } from './dialogs.js';
+import { broughtIn } from './happened.js';
 import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
-import { count, day, fileName, grouped, moment, problem, size } from './words.js';
+import { PROGRAMS, count, day, fileName, grouped, moment, problem, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('./types.js').Inspected} Inspected */
@@ -70,24 +71,34 @@ async function backupHeader(file) {
  */
 async function importFile(app, file) {
   const isFirst = app.log === null;
+  let before = ''; // the newest change before it
   try {
-    const imported = await app.work(`Bringing in ${file.name}`, async (onProgress) => {
+    const imported = await app.work(`Bringing in ${file.name}`, async (options) => {
       const store = isFirst ? await app.create('My assistant') : await app.ready();
       if (store === null) return null; // why is told already
-      return /** @type {Promise<Imported>} */ (store.importFile(file, { onProgress }));
+      const [newest] = await store.events({ limit: 1 });
+      before = newest?.order ?? '';
+      return /** @type {Promise<Imported>} */ (store.importFile(file, options));
     });
     if (imported === null) return;
-    if (isFirst && imported.events) await app.rename(KINDS[imported.kind] ?? 'My assistant');
-    app.readStats();
+    if (isFirst && imported.events) await app.rename(imported.kind !== 'jsonl' && PROGRAMS[imported.kind] || 'My assistant');
     app.show(() => html`<${ImportReport} file=${file.name} imported=${imported} />`);
-    if (imported.events) void app.hasDataNow();
+    if (imported.id === null) return;
+    app.notice('news', `${broughtIn(imported.counts)} came in from ${file.name}.`, '', [undo(app, imported.id)]);
+    void app.hasDataNow();
   } catch (error) {
-    app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
+    const isStopped = problem(error).code === 'CancelledError';
+    const [stopped] = isStopped ? await app.attempt((store) => store.events({ types: ['$imported'], after: before, limit: 1 })) ?? [] : [];
+    if (stopped) void app.hasDataNow();
+    app.fail(error, stopped ? [undo(app, stopped.id)] : [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
   }
 }
 
-/** @type {Record<string, string>} */
-const KINDS = { chatgpt: 'ChatGPT', claude: 'Claude' };
+/** Undo an import, all of it. @param {App} app @param {string} id */
+function undo(app, id) {
+  const act = () => app.attempt((store) => app.work('Undoing the import', () => store.undo(id), { canCancel: false }));
+  return { label: 'Undo', act };
+}
 
 /** What came in, and what was not understood. @param {{ file: string, imported: Imported }} props */
 function ImportReport({ file, imported }) {
@@ -101,7 +112,7 @@ function ImportReport({ file, imported }) {
   return html`
     <${Dialog} title=${events ? 'Your conversations are here' : 'Nothing new in this file'}>
       ${events
-        ? html`<p>From <b dir="auto">${file}</b>${KINDS[imported.kind] ? `, an export of ${KINDS[imported.kind]}` : ''}:</p>
+        ? html`<p>From <b dir="auto">${file}</b>${imported.kind !== 'jsonl' && PROGRAMS[imported.kind] ? `, an export of ${PROGRAMS[imported.kind]}` : ''}:</p>
           <dl class="figures">
             <div><dt>Conversations</dt><dd>${grouped(conversations)}</dd></div>
             <div><dt>Messages</dt><dd>${grouped(messages)}</dd></div>
@@ -145,7 +156,7 @@ export async function saveFile(app, gzip) {
   await app.attempt(async (store) => {
     const { log, name } = app;
     const { events } = await store.stats();
-    const blob = await app.work('Saving a file', (onProgress) => store.save({ gzip, onProgress }));
+    const blob = await app.work('Saving a file', (options) => store.save({ gzip, ...options }));
     const link = document.createElement('a');
     const url = URL.createObjectURL(blob);
     link.href = url;
@@ -172,9 +183,9 @@ async function previewRestore(app, file, header) {
   const target = log ?? app.log ?? newLogName(name);
   if (!app.logs.some((one) => one.log === target)) app.logs = [...app.logs, { log: target, name, events: 0 }];
   try {
-    const inspected = await app.work(`Reading ${file.name}`, async (onProgress) => {
+    const inspected = await app.work(`Reading ${file.name}`, async (options) => {
       const store = target === app.log ? await app.ready() : await app.open(target);
-      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, { onProgress }));
+      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, options));
     });
     if (inspected === null) return; // why is told already
     app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} />`);
@@ -205,7 +216,7 @@ function RestorePreview({ file, inspected }) {
     app.show(null);
     try {
       const store = await app.ready();
-      const done = await app.work(`Restoring ${file.name}`, (onProgress) => store.restore(file, { mode, salvage: isDamaged, onProgress }));
+      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isDamaged, ...options }));
       await app.readLogs();
       app.readStats();
       app.go('conversations');

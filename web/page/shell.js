@@ -9,12 +9,14 @@ import { PromptDialog } from './dialogs.js';
 import { chooseFiles, useDrop } from './files.js';
 import { Icon } from './icons.js';
 import { link } from './route.js';
+import { Timeline } from './timeline.js';
 import { takeUpdate } from './updates.js';
 import { count, grouped, size } from './words.js';
 
-/** The rooms, in their order. Memories, Documents, Knowledge, Timeline, Sync and Console take their places here. */
+/** The rooms, in their order. Memories, Documents, Knowledge, Sync and Console take their places here. */
 const ROOMS = /** @type {const} */ ([
   { room: 'conversations', name: 'Conversations', icon: 'chats', component: Conversations },
+  { room: 'timeline', name: 'Timeline', icon: 'clock', component: Timeline },
   { room: 'data', name: 'Data', icon: 'data', component: Data },
 ]);
 
@@ -202,11 +204,14 @@ function Works() {
   const app = useApp();
   return html`
     <div class="works" role="status">
-      ${app.works.map(({ id, title, stage, done, total }) => html`
+      ${app.works.map(({ id, title, stage, done, total, isStopping, cancel }) => html`
         <div key=${id} class="work">
           <p dir="auto">${title}</p>
           <progress aria-label=${title} ...${total > 0 ? { max: total, value: Math.min(done, total) } : {}}></progress>
-          <p class="small">${total > 0 ? `${grouped(done)} of ${grouped(total)} ${STAGES[stage] ?? ''}` : 'Beginning'}</p>
+          <div class="work-foot">
+            <p class="small">${isStopping ? 'Stopping' : total > 0 ? `${grouped(done)} of ${grouped(total)} ${STAGES[stage] ?? ''}` : 'Beginning'}</p>
+            ${cancel && html`<button type="button" class="button" aria-label=${`Cancel: ${title}`} disabled=${isStopping} onClick=${cancel}>Cancel</button>`}
+          </div>
         </div>
       `)}
     </div>
@@ -223,14 +228,14 @@ function useKeys() {
       const isTyping = target.matches('input, textarea, select');
       if (event.key === '/' && !isTyping) {
         event.preventDefault();
-        if (app.route.room !== 'conversations' || app.route.id !== null && matchMedia('(max-width: 639px)').matches) app.go('conversations');
         const search = document.getElementById('search');
+        if (!search?.offsetParent) app.go('conversations');
         if (search?.offsetParent) search.focus();
         else requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById('search')?.focus()));
       } else if (event.key === 'Escape') {
         if (isTyping) target.blur();
         else if (app.route.id !== null) {
-          app.go('conversations');
+          location.hash = app.here();
           requestAnimationFrame(() => /** @type {HTMLElement | null} */ (document.querySelector('.links li a[tabindex="0"]'))?.focus());
         }
       }

@@ -8,9 +8,8 @@ import { PromptDialog } from './dialogs.js';
 import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
 import { CONVERSATION, MESSAGES } from './queries.js';
-import { link } from './route.js';
 import { VirtualList } from './virtual.js';
-import { ROLES, count, grouped, moment, precisely } from './words.js';
+import { PROGRAMS, ROLES, count, grouped, moment, precisely } from './words.js';
 
 /** @typedef {import('./types.js').ConversationRow} ConversationRow */
 /** @typedef {import('./types.js').MessageRow} MessageRow */
@@ -29,21 +28,24 @@ export function Thread({ id, onBegin }) {
   const isNew = id === 'new';
   const found = /** @type {ConversationRow[] | undefined} */ (useRows(CONVERSATION, [id], { skip: isNew }));
   const rows = /** @type {MessageRow[] | undefined} */ (useRows(MESSAGES, [id], { skip: isNew }));
-  const seen = app.seen?.open?.conversation.conversation_id === id ? app.seen.open : null;
-  const waiting = app.outbox.waiting.filter((one) => one.conversation === id);
-  const conversation = found?.[0] ?? seen?.conversation ?? app.seen?.conversations.find((one) => one.conversation_id === id);
+  // What is only seen, or not yet saved, is of now.
+  const isPast = app.route.at !== null;
+  const seen = !isPast && app.seen?.open?.conversation.conversation_id === id ? app.seen.open : null;
+  const waiting = isPast ? [] : app.outbox.waiting.filter((one) => one.conversation === id);
+  const sent = isPast ? [] : app.outbox.sent;
+  const conversation = found?.[0] ?? (isPast ? undefined : seen?.conversation ?? app.seen?.conversations.find((one) => one.conversation_id === id));
   const title = conversation?.title ?? waiting.find((one) => one.title !== null)?.title ?? (isNew ? 'New conversation' : '');
 
   const [choices, setChoices] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
   const { messages, ahead } = useMemo(() => {
     const saved = rows ?? seen?.messages ?? [];
     const known = new Set(saved.map((one) => one.message_id));
-    const written = [...app.outbox.sent, ...waiting].filter((one) => one.conversation === id).map((one) => one.message);
+    const written = [...sent, ...waiting].filter((one) => one.conversation === id).map((one) => one.message);
     const unknown = written.filter((one) => !known.has(one.message_id));
     return { messages: [...saved, ...unknown], ahead: unknown.at(-1)?.message_id };
   }, [id, rows, seen, app.outbox.waiting, app.outbox.sent]);
   useEffect(() => {
-    if (rows) app.outbox.seen(rows);
+    if (rows && !isPast) app.outbox.seen(rows);
   }, [rows, app.outbox.sent]);
   const unsaved = useMemo(() => new Set(waiting.map((one) => one.message.message_id)), [app.outbox.waiting]);
   const branches = useMemo(() => new Branches(messages), [messages]);
@@ -68,7 +70,7 @@ export function Thread({ id, onBegin }) {
   }, [wanted]);
 
   useEffect(() => {
-    if (!rows || !conversation || !app.seen) return;
+    if (!rows || !conversation || !app.seen || isPast) return;
     app.keepSeen({
       total: app.seen.total, conversations: app.seen.conversations,
       open: { conversation, messages: steps.map(({ message }) => message) },
@@ -109,24 +111,24 @@ export function Thread({ id, onBegin }) {
   return html`
     <section class="detail thread" aria-label="Conversation">
       <header class="thread-head">
-        <a class="icon-button back" href=${link(app.log ?? '', 'conversations')} aria-label="Back to the list"><${Icon} name="back" /></a>
+        <a class="icon-button back" href=${app.here()} aria-label="Back to the list"><${Icon} name="back" /></a>
         <div class="thread-title">
-          <h1 dir="auto" title=${title}>${title || (isGone ? 'Not here' : 'Without a title')}</h1>
-          ${conversation && html`<p class="small">${count(conversation.message_count, 'message')}${conversation.source ? `, from ${sourceName(conversation.source)}` : ''}</p>`}
+          <h1 dir="auto" title=${title}>${title || (isGone ? isPast ? 'Not there yet' : 'Not here' : 'Without a title')}</h1>
+          ${conversation && html`<p class="small">${count(conversation.message_count, 'message')}${conversation.source ? `, from ${PROGRAMS[conversation.source.toLowerCase()] ?? conversation.source}` : ''}</p>`}
         </div>
-        ${conversation && app.store && html`<${ThreadActions} conversation=${conversation} />`}
+        ${conversation && app.store && !isPast && html`<${ThreadActions} conversation=${conversation} />`}
       </header>
       ${isGone
-        ? html`<p class="nothing">This conversation is not here. It may belong to another assistant.</p>`
+        ? html`<p class="nothing">${isPast ? 'This conversation was not there yet.' : 'This conversation is not here. It may belong to another assistant.'}</p>`
         : html`
           <${VirtualList} className="messages" label="Messages" items=${steps} fromEnd=${wanted === null} scrollByKey handle=${handle}
             keyOf=${(/** @type {Step} */ step) => step.message.message_id}
             guess=${(/** @type {Step} */ { message }) => guessHeight(message.text)}
             row=${(/** @type {Step} */ step) => html`
               <${Message} step=${step} isWanted=${step.message.message_id === wanted} isUnsaved=${unsaved.has(step.message.message_id)}
-                onChoose=${(/** @type {string} */ one) => setChoices(branches.choose(choices, one))} onEdit=${setEdited} />
+                onChoose=${(/** @type {string} */ one) => setChoices(branches.choose(choices, one))} onEdit=${isPast ? null : setEdited} />
             `} />
-          <${Composer} key=${edited?.message_id ?? ''} id=${id} edited=${edited} onCancel=${() => setEdited(null)} onSend=${send} />
+          ${!isPast && html`<${Composer} key=${edited?.message_id ?? ''} id=${id} edited=${edited} onCancel=${() => setEdited(null)} onSend=${send} />`}
         `}
     </section>
   `;
@@ -150,7 +152,7 @@ function ThreadActions({ conversation }) {
 }
 
 /**
- * @param {{ step: Step, isWanted: boolean, isUnsaved: boolean, onChoose: (id: string) => void, onEdit: (message: MessageRow) => void }} props
+ * @param {{ step: Step, isWanted: boolean, isUnsaved: boolean, onChoose: (id: string) => void, onEdit: ((message: MessageRow) => void) | null }} props
  */
 function Message({ step: { message, siblings }, isWanted, isUnsaved, onChoose, onEdit }) {
   const { message_id: id, role, text, model, created_at: at } = message;
@@ -163,7 +165,7 @@ function Message({ step: { message, siblings }, isWanted, isUnsaved, onChoose, o
         <span class="who">${ROLES[role] ?? role}</span>
         ${model && html`<span class="model">${model}</span>`}
         ${isUnsaved ? html`<span class="unsaved">waiting to be saved</span>` : html`<time dateTime=${at} title=${precisely(at)}>${moment(at)}</time>`}
-        ${role === 'user' && !isUnsaved && html`
+        ${role === 'user' && !isUnsaved && onEdit && html`
           <button type="button" class="icon-button edit" aria-label="Write this message anew" title="Write this message anew" onClick=${() => onEdit(message)}><${Icon} name="edit" /></button>
         `}
       </header>
@@ -261,6 +263,3 @@ function guessHeight(text) {
   for (const line of text.slice(0, MOST_SHOWN).split('\n')) lines += 1 + Math.floor(line.length / 75);
   return 80 + 24 * lines;
 }
-
-/** @param {string} source */
-const sourceName = (source) => ({ chatgpt: 'ChatGPT', claude: 'Claude', jsonl: 'a file' })[source.toLowerCase()] ?? source;

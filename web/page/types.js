@@ -31,19 +31,16 @@
  * @property {number} events
  * @property {Record<string, number>} records how many rows each table has
  * @property {Record<string, number>} bytes by kind
+ * @property {Record<string, number>} by_type how many events of each type there are
+ * @property {number} conflicts how many events could not be applied
  * @property {string} platform the program and its version
- *
- * @typedef {object} TimelineEvent
- * @property {string} id
- * @property {string} time
- * @property {string} type
- * @property {unknown} data
  *
  * @typedef {{ app: { version: number }, views: { version: number } }} Versions
  *
  * @typedef {object} Imported what a file of another program brought
+ * @property {string | null} id of the change that stands for all of it; null: nothing new
  * @property {string} kind
- * @property {number} events 0: nothing new
+ * @property {number} events
  * @property {Record<string, number | string | null>} counts
  * @property {{ where: string, why: string }[]} not_understood
  *

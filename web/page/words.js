@@ -7,6 +7,8 @@ const weekday = new Intl.DateTimeFormat(undefined, { weekday: 'long' });
 const dayMonth = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const dayMonthYear = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
 const monthYear = new Intl.DateTimeFormat(undefined, { month: 'long', year: 'numeric' });
+const toMinute = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' });
+const toSecond = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'medium' });
 
 const DAY = 86_400_000;
@@ -74,6 +76,9 @@ export function moment(iso, now = new Date()) {
   return daysAgo(then, now) === 0 ? clock.format(then) : `${when(iso, now)}, ${clock.format(then)}`;
 }
 
+/** A moment with its day and year, to the minute; if it is today, to the second. @param {string} iso */
+export const exactly = (iso, now = new Date()) => (daysAgo(new Date(iso), now) === 0 ? toSecond : toMinute).format(new Date(iso));
+
 /** The whole of a moment, for a tooltip. @param {string} iso */
 export function precisely(iso) {
   const then = new Date(iso);
@@ -113,6 +118,9 @@ export function ago(iso, now = new Date()) {
 /** @type {Record<string, string>} who speaks, in words */
 export const ROLES = { user: 'You', assistant: 'Assistant', system: 'Instructions', tool: 'Tool' };
 
+/** @type {Record<string, string>} where things came from, in words */
+export const PROGRAMS = { chatgpt: 'ChatGPT', claude: 'Claude', jsonl: 'a file' };
+
 /** What a file name may hold. @param {string} name */
 export const fileName = (name) => name.replace(/[^\p{L}\p{N} ._-]+/gu, '').trim().slice(0, 60) || 'assistant';
 
@@ -134,6 +142,7 @@ const BY_CODE = {
   ValidationError: ['This could not be saved as it is.', 'Nothing else was changed.'],
   ConstraintError: ['This does not fit what is here.', 'Nothing was changed.'],
   ClockError: ['This file holds times that lie in the future.', 'Nothing here was changed.'],
+  CancelledError: ['Stopped.', ''],
   ClosedError: ['Your data cannot be reached.', 'Nothing was changed.'],
 };
 
@@ -153,5 +162,5 @@ export function problem(error) {
   const given = /** @type {{code?: unknown, name?: unknown, message?: unknown}} */ (error ?? {});
   const code = typeof given.code === 'string' ? given.code : String(given.name ?? 'Error');
   const [what, safe] = BY_CODE[code] ?? ['That did not work.', 'What was saved before is safe.'];
-  return { what: `${what} ${safe}`, text: typeof given.message === 'string' ? given.message : String(error), code };
+  return { what: `${what} ${safe}`.trim(), text: typeof given.message === 'string' ? given.message : String(error), code };
 }

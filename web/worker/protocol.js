@@ -20,7 +20,7 @@
  * @property {() => void} ping
  * @property {(log: string, schema: string, call: number) => Promise<string>} open
  * @property {(log: string, sql: string, parameters: string) => string | Promise<string>} query
- * @property {(log: string, watch: number, sql: string, parameters: string) => Promise<string>} watch
+ * @property {(log: string, watch: number, sql: string | null, parameters: string) => Promise<string>} watch without `sql`: how many events there are
  * @property {(log: string, watch: number) => void} unwatch
  * @property {(log: string, events: Uint8Array, batch: string, durability: string) => Promise<string>} append
  * @property {(log: string, verb: string, args: string, body: Blob | null, call: number) => Promise<string>} call

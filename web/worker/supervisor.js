@@ -30,7 +30,7 @@ const DEATHS_TO_QUARANTINE = 2;
 /** The functions of `pystore/browser/worker.py`. An async one gives a proxy that is awaited and then destroyed; `append` calls back. */
 /**
  * @typedef {object} Python
- * @property {any} open_store @property {any} query @property {any} watch @property {any} unwatch @property {any} append
+ * @property {any} open_store @property {any} query @property {any} watch @property {any} watch_events @property {any} unwatch @property {any} append
  * @property {any} call @property {any} cancel @property {any} at @property {any} query_at @property {any} close_at
  * @property {any} catch_up @property {any} close @property {any} forget @property {any} views_version
  */
@@ -141,8 +141,8 @@ export class Supervisor {
     const worker = pyodide.pyimport('pystore.browser.worker');
     worker.start();
     this.#marker = worker.marker.getBuffer('u8').data.byteOffset;
-    const { open_store, query, watch, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version } = worker;
-    return { open_store, query, watch, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version };
+    const { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version } = worker;
+    return { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version };
   }
 
   /** @param {unknown} error */
@@ -253,11 +253,12 @@ class Client {
     return this.#supervisor.ask((python) => python.query(log, sql, parameters));
   }
 
-  /** @param {string} log @param {number} watch @param {string} sql @param {string} parameters @returns {Promise<string>} */
+  /** @param {string} log @param {number} watch @param {string | null} sql @param {string} parameters @returns {Promise<string>} */
   watch(log, watch, sql, parameters) {
     const key = Client.#nextKey++;
     this.#watches.set(watch, { log, key });
-    return this.#supervisor.ask((python) => python.watch(log, key, sql, parameters, (/** @type {string} */ rows) => this.tell({ kind: 'rows', watch, rows })));
+    const tell = (/** @type {string} */ rows) => this.tell({ kind: 'rows', watch, rows });
+    return this.#supervisor.ask((python) => (sql === null ? python.watch_events(log, key, tell) : python.watch(log, key, sql, parameters, tell)));
   }
 
   /** @param {string} log @param {number} watch */
