@@ -21,7 +21,7 @@ Moment = str | int
 """A moment of a log: a time (UTC, ISO 8601), the id or the `order` of an event, or how many events ago."""
 
 _AFTER_ALL_OF_ITS_TIME = "~"
-_ORDER = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}/[0-9a-z]+")
+_ORDER = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}/[0-9a-z]{0,16}")
 _MAX_BUCKETS = 1000
 _STAMPS = re.compile(rb'^\{"replica":"[^"]*","seq":[0-9]+,"hlc":"([0-9a-f]{12})-[0-9a-f]{4}","type":"([^"]*)"', re.MULTILINE)
 
@@ -31,9 +31,8 @@ class Past:
 
     def __init__(self, view: View, state: LogState) -> None:
         self._view: View | None = view
-        newest = state.newest if state.events else None
-        self.info = {"events": state.events, "time": iso_of(newest[0]) if newest else None, "order": said(newest) if newest else None}
-        """How many events it shows, when the last of them was recorded, and that one's place in the order."""
+        self.info = {"events": state.events, "time": iso_of(state.newest[0]) if state.events else None, "order": said(state.newest)}
+        """How many events it shows, when the last of them was recorded (None: there was none), and that one's place in the order."""
 
     def query(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows of a read-only query, each a dict by column name. Raises QueryError."""

@@ -110,12 +110,21 @@ def targets(events: Sequence[int]) -> list[Target]:
             Target(f"save of {n:,} events, to Dexie's export", _ratio("file", export, "pystore", "dexie"), at_least=5),
             Target(f"newest 50 of {n:,}, over an empty call", _difference(newest, call), at_most=1, unit="ms"),
         ]
+    merge, rebuild = f"merge 100 events that reach 1,000 back, {most:,} events", f"fold from nothing, {most:,} events"
+    slowest = f"open a moment, the slowest of 7 all over {most:,} events"
+    # In a short log a thousand events are much of it.
+    found += [] if most < 100_000 else [
+        Target(f"fold of {most:,} events from nothing, to merging 100 that reach 1,000 back",
+               _quotient(("history", rebuild, "pystore"), ("history", merge, "pystore")), at_least=20),
+        Target(f"open a moment in {most:,} events, the slowest of 7",
+               lambda figures: figures("history", slowest, "pystore"), at_most=1000, unit="ms"),
+    ]
     return found
 
 
 UNITS = {
     "boot": "ms since navigation, repeat visit", "visit": "first visit, MB", "append": "one event a transaction, ms",
-    "bulk": "events per second, batches of 1,000, strict", "file": "events per second", "queries": "ms", "memory": "MB",
+    "bulk": "events per second, batches of 1,000, strict", "file": "events per second", "queries": "ms", "history": "ms", "memory": "MB",
 }
 
 

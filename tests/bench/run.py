@@ -34,7 +34,7 @@ from tests.bench.serving import Server, serving  # noqa: E402
 PAGES = Path(__file__).parent / "pages"
 DOCS = ROOT / "docs" / "benchmark.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-PARTS = ("boot", "append", "bulk", "file", "queries", "memory")
+PARTS = ("boot", "append", "bulk", "file", "queries", "history", "memory")
 RAW, DEXIE, PYSTORE = "raw", "dexie", "pystore"
 
 # What is asked of the site's page, in JavaScript.
@@ -240,6 +240,18 @@ class Bench:
                         self.figures.add("queries", f"{names[query]} {count:,}", contender, percentile(times, 0.5))
             for contender in contenders:
                 self.call("forgetFilled", contender)
+
+
+    def history(self) -> None:
+        """Late events, undo, and past moments, of one log; beside a fold of all of it from nothing."""
+        for count in self.events if self.client else ():
+            for _ in range(self.rounds):
+                found = self.call("history", PYSTORE, count)
+                of = f"{count:,} events"
+                self.figures.add("history", f"merge 100 events that reach 1,000 back, {of}", PYSTORE, found["merge"])
+                self.figures.add("history", f"undo the third newest event, {of}", PYSTORE, found["undo"])
+                self.figures.add("history", f"open a moment, the slowest of 7 all over {of}", PYSTORE, max(found["at"]))
+                self.figures.add("history", f"fold from nothing, {of}", PYSTORE, found["rebuild"])
 
 
 def machine() -> dict[str, Any]:

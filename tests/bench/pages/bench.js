@@ -128,6 +128,11 @@ export const bench = {
     return { ms, withSearch: ms + search.ms };
   },
 
+  /** What a log with a history can do, on one of `count` events. */
+  async history(/** @type {string} */ _contender, /** @type {number} */ count) {
+    return (await import('./history.js')).history(count);
+  },
+
   async forgetFilled(/** @type {string} */ contender) {
     await filled.get(contender)?.forget();
     filled.delete(contender);
