@@ -11,6 +11,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+
 def compress(data: bytes, *, level: int = 3) -> bytes:
     """`data` as one zstd frame that carries a checksum of its content. `level`: 1 is quick, 3 is zstd's own choice."""
     options: dict[int, int] = {zstd.CompressionParameter.compression_level: level, zstd.CompressionParameter.checksum_flag: 1}
@@ -21,16 +22,5 @@ def decompress(frame: bytes) -> bytes:
     """What `compress` was given. Raises CorruptError if any bit of it changed."""
     try:
         return zstd.decompress(frame)
-    except zstd.ZstdError as error:
-        raise CorruptError("A stored record is damaged: its checksum does not match.") from error
-
-
-def decompress_start(frame: bytes, max_bytes: int) -> bytes:
-    """The first bytes, at most that many, of what `compress` was given. Raises CorruptError where they cannot be read.
-
-    Nothing vouches for them: the checksum stands at the end.
-    """
-    try:
-        return zstd.ZstdDecompressor().decompress(frame, max_bytes)
     except zstd.ZstdError as error:
         raise CorruptError("A stored record is damaged: its checksum does not match.") from error

@@ -85,10 +85,8 @@ async def order_at(log: EventLog, moment: Moment) -> Order:
 async def _order_events_ago(log: EventLog, ago: int) -> Order:
     if ago < 0:
         raise ValidationError("A moment is at least 0 events ago.", moment=ago)
-    async for events in log.newest_first():
-        if ago < len(events):
-            return events[ago].order
-        ago -= len(events)
+    async for events in log.newest_first(skip=ago):
+        return events[0].order
     return (ZERO, "")
 
 

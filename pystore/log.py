@@ -154,8 +154,6 @@ class EventLog:
         self.storage = storage
         self.state = state
         self.clock = clock
-        self._ends: dict[tuple[int, int], tuple[Order, Order]] = {}
-        """Where segments begin and end in the log's order, by number and first number, as far as it was asked for."""
         self._waiting_raw = waiting
         self._waiting: Waiting | None = None
         clock.see(state.newest[0])
@@ -291,24 +289,22 @@ class EventLog:
             after = segments[-1].number
         return segments
 
-    async def newest_first(self) -> AsyncIterator[list[Recorded]]:
-        """All events, newest first, in lists: what comes later is unpacked when its turn comes."""
-        segments = [segment for segment in await self.all_segments() if segment.events]
-        for segment in segments:
-            # Where it begins and ends costs unpacking it, and never changes.
-            if (segment.number, segment.first) not in self._ends:
-                self._ends[segment.number, segment.first] = ends(segment.body)
-        groups: list[list[bytes]] = []
+    async def newest_first(self, skip: int = 0) -> AsyncIterator[list[Recorded]]:
+        """All events but the newest `skip`, newest first, in lists: each is unpacked when its turn comes."""
+        groups: list[list[Segment]] = []
         end: Order = ("", "")
-        for segment in sorted(segments, key=lambda segment: self._ends[segment.number, segment.first]):
-            first, last = self._ends[segment.number, segment.first]
+        segments = {segment.number: segment for segment in await self.all_segments() if segment.events}
+        for (first, last), number in sorted((ends(segment.body), number) for number, segment in segments.items()):
             if groups and first <= end:
-                groups[-1].append(segment.body)  # they overlap
+                groups[-1].append(segments[number])  # they overlap
             else:
-                groups.append([segment.body])
+                groups.append([segments[number]])
             end = max(end, last)
         for group in reversed(groups):
-            yield list(events_in_order(group))[::-1]
+            count = sum(segment.events for segment in group)
+            if count > skip:
+                yield list(events_in_order(segment.body for segment in group))[::-1][skip:]
+            skip = max(0, skip - count)
 
     async def find(self, replica: str, first: int, last: int) -> list[Recorded]:
         """The events of one replica with numbers from `first` to `last`, as far as they are there."""

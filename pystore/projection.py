@@ -395,25 +395,30 @@ class Aside:
     """
 
     def __init__(self, projection: Projection, base: LogState) -> None:
-        self._view: View | None = View(projection.schema, projection.view.image() if base.events else None)
-        self._projector = projection.projector_of(self._view)
-        self._projector.marks = base.marks
-        self._newest = base.newest
+        self._projection = projection
+        self._base = base
+        self._projector: Projector | None = None
+        self._is_given_up = False
 
     def fold(self, events: list[Recorded]) -> None:
         """Fold `events`, which are in order."""
-        if events[0].order <= self._newest or any(event.type in (UNDONE, REDONE) for event in events):
+        if events[0].order <= self._base.newest or any(event.type in (UNDONE, REDONE) for event in events):
+            self._is_given_up = True
             self.close()
-        if self._view is not None:
+        if not self._is_given_up:
+            if self._projector is None:
+                # Not before there is something to fold: it takes as much time and memory as the view is large.
+                image = self._projection.view.image() if self._base.events else None
+                self._projector = self._projection.projector_of(View(self._projection.schema, image))
+                self._projector.marks = self._base.marks
             self._projector.fold(events)
 
     def take(self) -> View | None:
-        """The view, which is the caller's from now on; None if it was given up."""
-        view, self._view = self._view, None
-        return view
+        """The view, which is the caller's from now on; None if there is none: it was given up, or nothing was folded."""
+        projector, self._projector = self._projector, None
+        return None if projector is None else projector.view
 
     def close(self) -> None:
         """Free the view, unless it was taken."""
         if (view := self.take()) is not None:
             view.close()
-

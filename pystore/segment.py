@@ -1,8 +1,9 @@
 """Runs of recorded lines as one blob: packing, unpacking, and going through many of them in the log's order.
 
-The lines of a segment are in the log's order. A body is one byte that tells the form, then the lines, each ended by a newline:
-`P`: a CRC-32 (4 bytes, big-endian) and the lines as they are; `Z`: a zstd frame, which carries a checksum of its own. So a
-flipped bit is found before anything reads the lines.
+The lines of a segment are in the log's order. A body is one byte that tells the form, a CRC-32 of all that follows (4 bytes,
+big-endian), the order of the first and of the last line (hlc and replica of each, 66 bytes), and the lines, each ended by a
+newline: as they are (`P`), or as a zstd frame (`Z`). So a flipped bit is found before anything reads the lines, and what does not
+concern one is passed over without unpacking it.
 """
 
 from __future__ import annotations
@@ -11,22 +12,25 @@ import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from pystore.compression import compress, decompress, decompress_start
-from pystore.errors import CorruptError, FormatError
+from pystore.compression import compress, decompress
+from pystore.errors import CorruptError
 from pystore.event import Recorded, parse_line
+from pystore.marks import Order
 
 COMPRESS_FROM_BYTES = 16 << 10
 """Below this zstd saves too little to be worth a call."""
-SHORT_BYTES = 4096
-"""Most lines are shorter."""
+_HLC_BYTES, _REPLICA_BYTES = 17, 16
+_ENDS_BYTES = 2 * (_HLC_BYTES + _REPLICA_BYTES)
+_LINES_AT = 5 + _ENDS_BYTES
 
 
 def pack(lines: Sequence[bytes], *, level: int = 3) -> bytes:
     """The body of a segment of `lines` (without newlines at their ends), compressed at zstd's `level` unless it is small."""
     joined = b"\n".join([*lines, b""])
-    if len(joined) >= COMPRESS_FROM_BYTES:
-        return b"Z" + compress(joined, level=level)
-    return b"P" + zlib.crc32(joined).to_bytes(4, "big") + joined
+    orders = [*parse_line(lines[0]).order, *parse_line(lines[-1]).order] if lines else []
+    form, packed = (b"Z", compress(joined, level=level)) if len(joined) >= COMPRESS_FROM_BYTES else (b"P", joined)
+    rest = "".join(orders).encode().ljust(_ENDS_BYTES, b"0") + packed
+    return form + zlib.crc32(rest).to_bytes(4, "big") + rest
 
 
 EMPTY = pack([])
@@ -34,14 +38,21 @@ EMPTY = pack([])
 
 def unpack_bytes(body: bytes) -> bytes:
     """The lines of a body in one piece, each ended by a newline. Raises CorruptError if it is not what was packed."""
-    form = body[:1]
-    if form == b"Z":
-        return decompress(body[1:])
-    if form == b"P":
-        joined = body[5:]
-        if zlib.crc32(joined).to_bytes(4, "big") == body[1:5]:
-            return joined
-    raise CorruptError("A stored record is damaged: its checksum does not match.")
+    _check(body)
+    return decompress(body[_LINES_AT:]) if body[:1] == b"Z" else body[_LINES_AT:]
+
+
+def ends(body: bytes) -> tuple[Order, Order]:
+    """The order of a body's first and of its last line. Raises CorruptError if it is not what was packed."""
+    _check(body)
+    said = body[5:_LINES_AT].decode()
+    middle = _HLC_BYTES + _REPLICA_BYTES
+    return (said[:_HLC_BYTES], said[_HLC_BYTES:middle]), (said[middle : middle + _HLC_BYTES], said[middle + _HLC_BYTES :])
+
+
+def _check(body: bytes) -> None:
+    if body[:1] not in (b"P", b"Z") or len(body) < _LINES_AT or zlib.crc32(memoryview(body)[5:]).to_bytes(4, "big") != body[1:5]:
+        raise CorruptError("A stored record is damaged: its checksum does not match.")
 
 
 def events_in(body: bytes) -> list[Recorded]:
@@ -56,15 +67,14 @@ def runs_in_order(bodies: Iterable[bytes]) -> Iterator[tuple[list[int], bytes]]:
     """
     places: list[int] = []
     overlapping: list[bytes] = []
-    end = ("", "")
-    for first, place, body in sorted((_first(body), place, body) for place, body in enumerate(bodies) if body != EMPTY):
+    end: Order = ("", "")
+    for (first, last), place, body in sorted((ends(body), place, body) for place, body in enumerate(bodies) if body != EMPTY):
         if overlapping and first > end:
             yield places, _merged(overlapping)
             places, overlapping = [], []
-        blob = unpack_bytes(body)
         places.append(place)
-        overlapping.append(blob)
-        end = max(end, _last(blob))
+        overlapping.append(unpack_bytes(body))
+        end = max(end, last)
     if overlapping:
         yield places, _merged(overlapping)
 
@@ -78,26 +88,6 @@ def events_in_order(bodies: Iterable[bytes]) -> Iterator[Recorded]:
     """All events in the log's order. Each body is unpacked when its turn comes."""
     for blob in blobs_in_order(bodies):
         yield from events_of(blob)
-
-
-def _first(body: bytes) -> tuple[str, str]:
-    """The order of a body's first line. If that is short, little more than it is unpacked."""
-    start = decompress_start(body[1:], SHORT_BYTES) if body[:1] == b"Z" else body[5:]
-    try:
-        return parse_line(start[: start.index(b"\n")]).order
-    except (ValueError, FormatError):  # the line is long, or the body is damaged
-        blob = unpack_bytes(body)
-        return parse_line(blob[: blob.index(b"\n")]).order
-
-
-def _last(blob: bytes) -> tuple[str, str]:
-    return parse_line(blob[blob.rfind(b"\n", 0, -1) + 1 : -1]).order
-
-
-def ends(body: bytes) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The order of a body's first and of its last line."""
-    blob = unpack_bytes(body)
-    return parse_line(blob[: blob.index(b"\n")]).order, _last(blob)
 
 
 def events_of(blob: bytes) -> list[Recorded]:

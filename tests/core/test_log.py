@@ -167,9 +167,9 @@ async def test_a_segment_that_does_not_continue_its_feed_is_named(platform: Memo
         (events[1][0].line.replace(b'"note_id":"1"', b'"note_id":"x"'), "AlteredError"),
         (events[1][0].line.replace(b'"seq":2', b'"seq":3'), "GapError"),
         (events[1][0].line.replace(events[1][0].prev, b"A" * 43), "ChainError"),
-        (b"nonsense", "FormatError"),
+        (b"\n".join([events[1][0].line, b"nonsense", events[2][0].line]), "FormatError"),
     ):
-        platform.kept["a"].segments[2] = Segment(2, 2, 1, pack([altered]))
+        platform.kept["a"].segments[2] = Segment(2, 2, 1, pack(altered.split(b"\n")))
         with pytest.raises(CorruptError) as caught:
             async for _ in log.tail(start):
                 pass

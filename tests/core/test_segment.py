@@ -10,7 +10,7 @@ from pystore.clock import stamp
 from pystore.errors import CorruptError
 from pystore.event import Head, Recorded, record
 from pystore.projector import draft
-from pystore.segment import COMPRESS_FROM_BYTES, EMPTY, blobs_in_order, events_in, events_in_order, pack, unpack_bytes
+from pystore.segment import COMPRESS_FROM_BYTES, EMPTY, blobs_in_order, ends, events_in, events_in_order, pack, unpack_bytes
 from tests.support.notes import SCHEMA, note
 
 REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
@@ -25,16 +25,14 @@ def body(events: list[Recorded]) -> bytes:
     return pack([event.line for event in sorted(events, key=lambda event: event.order)])
 
 
-LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=10)
-
-
-@given(lines=LINES, large=st.booleans())
-def test_what_was_packed_comes_out(lines: list[bytes], large: bool) -> None:
-    if large:
-        lines = [*lines, b"x" * COMPRESS_FROM_BYTES]
-    packed = pack(lines)
-    assert unpack_bytes(packed) == b"".join(line + b"\n" for line in lines)
-    assert packed[:1] == (b"Z" if large else b"P")
+@given(times=st.lists(st.integers(1, 1 << 40), max_size=10, unique=True).map(sorted), large=st.booleans())
+def test_what_was_packed_comes_out(times: list[int], large: bool) -> None:
+    events = feed(REPLICAS[0], times, "x" * COMPRESS_FROM_BYTES if large else "text")
+    packed = body(events)
+    assert unpack_bytes(packed) == b"".join(event.line + b"\n" for event in events)
+    assert packed[:1] == (b"Z" if large and events else b"P")
+    if events:
+        assert ends(packed) == (events[0].order, events[-1].order)
 
 
 @pytest.mark.parametrize("text", ["text", "x" * COMPRESS_FROM_BYTES])
