@@ -263,7 +263,8 @@ async def forget(log: str) -> str:
 
 
 async def _stats(store: Store, _: _Call) -> Any:
-    return await store.stats()
+    opened = _opened.get(store.log.state.log)
+    return {**await store.stats(), "moments": len(opened.moments) if opened else 0}
 
 
 async def _versions(store: Store, _: _Call) -> Any:

@@ -184,6 +184,72 @@ def test_a_closed_store_answers_no_more_and_another_one_of_the_log_still_does(cl
     assert client.run("return other.query('SELECT 1 AS one')") == [{"one": 1}]
 
 
+def test_a_past_moment_is_asked_like_the_store_until_it_or_its_store_is_closed_or_the_page_goes(client: Client) -> None:
+    first, _ = client.append(note("1"), note("2"))
+    client.run("window.pasts = await Promise.all([store.at(a), store.at(0)])", first["id"])
+    client.append(note("3"))
+    client.run("await store.undo(a)", first["id"])
+    ids = "SELECT note_id FROM note WHERE note_id <> ? ORDER BY note_id"
+    assert client.run("return pasts[0].query(a, ['x'])", ids) == [{"note_id": "1"}]
+    assert client.run("return pasts[1].query(a, ['x'])", ids) == [{"note_id": "1"}, {"note_id": "2"}]
+    assert client.run("return pasts[0].info.events") == 1
+    assert client.refused("pasts[0].query('DELETE FROM note')")["code"] == "QueryError"
+    assert client.notes() == ["2", "3"]
+    client.run("pasts[0].close(); pasts[0].close()")
+    assert client.refused("pasts[0].query('SELECT 1')")["code"] == "ClosedError"
+    assert client.run("return store.stats()")["moments"] == 1
+    for gone in ("yesterday", f"{'a' * 16}:7", -1):
+        assert client.refused("store.at(a)", gone)["code"] == "ValidationError"
+
+    client.visit()
+    client.open()
+    assert client.run("return store.stats()")["moments"] == 0
+    client.run("window.past = await store.at(0); window.other = await client.openStore('notes'); store.close()")
+    assert client.refused("past.query('SELECT 1')")["code"] == "ClosedError"
+    assert client.run("return other.stats()")["moments"] == 0
+
+
+def test_one_is_told_how_many_events_there_are_whoever_appends_them(client: Client) -> None:
+    client.run("window.told = []; window.stop = store.watchEvents((events) => told.push(events))")
+    client.wait("told.length === 1")
+    client.append(note("1"), note("2"))
+    client.wait("told.at(-1) === 2")
+    other = Client.in_new_window(client.page.context, client.site, client.worker)
+    other.open()
+    other.append(note("3"))
+    client.wait("told.at(-1) === 3")
+    client.run("stop()")
+    client.append(note("4"))
+    assert client.run("return told.at(-1)") == 3
+
+
+STOPPED = """
+const controller = new AbortController();
+const options = { signal: controller.signal, onProgress: () => controller.abort() };
+"""
+
+
+def test_long_work_is_stopped_by_its_signal_and_changed_nothing(client: Client) -> None:
+    client.run(
+        "for (let b = 0; b < 10; b++) await store.append(Array.from({ length: 2000 }, (_, i) => "
+        "({ type: 'note.added', data: { note_id: `${b}-${i}`, text: 'hello '.repeat(20) } })))"
+    )
+    client.run("window.file = await store.save(); await store.forget()")
+    client.open("other")
+    client.append(note("mine"))
+    for work in ("store.restore(file, options)", "store.restore(file, { mode: 'replace', ...options })", "store.inspect(file, options)"):
+        told = client.run(f"{STOPPED} return refused({work})")
+        assert told["code"] == "CancelledError", work
+        assert told["message"] == "It was stopped before it was done. Nothing was changed."
+        assert client.notes() == ["mine"]
+    assert client.states()[-1] == "saved"
+    assert client.run("return refused(store.save({ signal: AbortSignal.abort() }))")["code"] == "CancelledError"
+
+    client.run("await store.restore(file)")
+    assert client.run(f"{STOPPED} return refused(store.save(options))")["code"] == "CancelledError"
+    assert len(client.notes()) == 20_001
+
+
 def storage_quota(page: Page, site: str, size: int | None) -> None:
     """Limit what the site may keep; None lifts the limit."""
     limit: dict[str, Any] = {"origin": site.rstrip("/")}

@@ -120,6 +120,16 @@ def test_when_the_worker_is_ended_the_page_goes_to_a_new_one(client: Client) -> 
     client.wait("told.at(-1) === 2")
 
 
+def test_a_past_moment_is_opened_again_at_the_same_place_by_the_next_python(client: Client) -> None:
+    client.append(note("1"))
+    client.append(note("2"))
+    client.run("window.past = await store.at(1)")
+    client.append(note("3"))
+    in_worker(client.page.context, client, "self.close()")
+    assert client.run("return past.query('SELECT note_id FROM note')") == [{"note_id": "1"}]
+    assert client.notes() == ["1", "2", "3"]
+
+
 def test_a_worker_that_hangs_is_left_behind(page: Page, client_site: str, worker: str) -> None:
     client = Client(page, client_site, worker)
     client.open(hangMs=2_000)
