@@ -33,6 +33,9 @@ async def live(store: Store, file: bytes, acknowledged: set[str]) -> None:
     await attempt(store.append(note("1"), batch="b1"))
     await attempt(store.restore([file]))
     await attempt(store.append(note("2"), durability="relaxed"))
+    await attempt(store.undo(sorted(acknowledged)[:2]) if acknowledged else store.undo(["0" * 16 + ":1"]))
+    await attempt(look_back(store))
+    await attempt(store.restore_to(3))
     await attempt(store.flush())
     await attempt(store.upkeep(now=True))
     await attempt(saved(store))
@@ -42,6 +45,15 @@ async def live(store: Store, file: bytes, acknowledged: set[str]) -> None:
     await attempt(store.append(note("3"), batch="b3"))
     await attempt(store.upkeep(now=True))
     await attempt(store.catch_up())
+
+
+async def look_back(store: Store) -> None:
+    """Open a past moment: it is right, or not there."""
+    past = await store.at(2)
+    try:
+        assert past.query("SELECT count(*) FROM note")
+    finally:
+        past.close()
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
