@@ -15,7 +15,7 @@ from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, header_for, jsonl
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
-from pystore.errors import FormatError, NewerVersionError, PyStoreError, ReadOnlyError, StorageError, ValidationError
+from pystore.errors import FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError, StorageError, ValidationError
 from pystore.event import Draft, Event, Recorded
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
@@ -382,7 +382,12 @@ class Store:
         """Add to the log what was folded aside, `instead` of all there is or after it, and show it. For one who holds `exclusive`."""
         document = versions.written(document, self.schema, self.platform.name)
         meta = {"versions": codec.encode(document)}
-        await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
+        try:
+            await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
+        except QuotaError:
+            if not await self.projection.checkpoints.make_room():
+                raise
+            await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
         await self.projection.show_added(aside.take(), document, on_progress)
 
     def _horizon_ms(self) -> int:

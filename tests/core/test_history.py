@@ -391,6 +391,14 @@ async def test_when_space_is_short_older_checkpoints_go_first(clock: FakeClock) 
             await add(store, "no room")
         assert (await store.stats())["events"] == 61
         await equal_to_a_fold(store)
+        plan.at = 0
+        for number in range(60, 90):
+            await add(store, number)
+            await store.upkeep()
+        assert len(platform.kept["a"].checkpoints) > 1
+        plan.at, plan.done = 1, 0
+        await store.restore([await saved(store)], mode="replace")
+        await equal_to_a_fold(store)
 
 
 async def test_a_checkpoint_before_which_something_arrived_is_not_used_again(clock: FakeClock) -> None:
