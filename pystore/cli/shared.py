@@ -68,15 +68,17 @@ class OneFile(NativePlatform):
 
 
 @asynccontextmanager
-async def open_store(path: Path, schema: Schema, progress: Progress, *, create: bool = False) -> AsyncIterator[Store]:
-    """The store in the file at `path`: to be read, or (`create`) to be written, and made if it is not there.
+async def open_store(
+    path: Path, schema: Schema, progress: Progress, *, create: bool = False, write: bool = False
+) -> AsyncIterator[Store]:
+    """The store in the file at `path`: to be read, or (`write`) to be written, or (`create`) also made if it is not there.
 
     A file that was made and got no event is removed again: what is refused leaves nothing behind.
     """
     is_new = not path.exists()  # noqa: ASYNC240 (nothing else runs here that could wait)
     if is_new and not create:
         raise UnavailableError(f"There is no store at {path}.", path=str(path))
-    store = await Store.open(schema, path.stem, platform=OneFile(path), read_only=not create, on_progress=progress)
+    store = await Store.open(schema, path.stem, platform=OneFile(path), read_only=not (create or write), on_progress=progress)
     try:
         yield store
     finally:

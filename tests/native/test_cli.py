@@ -132,6 +132,28 @@ def test_what_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_past_moment_is_asked_and_changes_are_undone_and_redone(tmp_path: Path, backup: Path) -> None:
+    store = tmp_path / "bob.pystore"
+    answer("restore", backup, store)
+    counted = "SELECT count(*) AS n FROM conversation"
+    started = answer("events", store, "--type", "conversation.started", "--limit", 2)
+    [imported] = answer("events", store, "--type", "$imported")
+    assert answer("at", store, "0", counted) == [{"n": 24}]
+    assert answer("at", store, started[1]["id"], counted) == [{"n": 23}]
+    assert answer("at", store, "2000-01-01", counted) == [{"n": 0}]
+    [undone] = answer("undo", store, imported["id"])
+    assert answer("query", store, counted) == [{"n": 0}]
+    assert answer("undo", store, undone["id"])
+    assert answer("query", store, counted) == [{"n": 24}]
+    answer("undo", store, started[0]["id"])
+    answer("redo", store, started[0]["id"])
+    assert answer("redo", store, started[0]["id"]) == []
+    assert refusal("undo", store, "nonsense") == refusal("at", store, "yesterday", counted) == "ValidationError"
+    assert refusal("undo", tmp_path / "none.pystore", started[0]["id"]) == "UnavailableError"
+    assert not (tmp_path / "none.pystore").exists()
+    assert len(answer("events", store, "--text", "THE")) > 0
+
+
 def test_events_are_listed_newest_first_and_filtered(store: Path) -> None:
     [imported, *posted] = answer("events", store, "--limit", 3)
     assert [imported["type"], *(event["type"] for event in posted)] == ["$imported", "message.posted", "message.posted"]
