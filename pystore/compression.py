@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 from pystore.errors import CorruptError
 
@@ -24,3 +25,17 @@ def decompress(frame: bytes) -> bytes:
         return zstd.decompress(frame)
     except zstd.ZstdError as error:
         raise CorruptError("A stored record is damaged: its checksum does not match.") from error
+
+
+def decompress_pieces(frame: bytes, piece_bytes: int) -> Iterator[bytes]:
+    """What `compress` was given, in pieces of at most that many bytes. Raises CorruptError after those that could be read."""
+    decompressor = zstd.ZstdDecompressor()
+    try:
+        piece = decompressor.decompress(frame, piece_bytes)
+        while piece or not (decompressor.eof or decompressor.needs_input):
+            yield piece
+            piece = b"" if decompressor.eof else decompressor.decompress(b"", piece_bytes)
+    except zstd.ZstdError as error:
+        raise CorruptError("A stored record is damaged: its checksum does not match.") from error
+    if not decompressor.eof or decompressor.unused_data:
+        raise CorruptError("A stored record is damaged: it does not end where it should.")

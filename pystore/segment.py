@@ -12,7 +12,7 @@ import heapq
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from pystore.compression import compress, decompress
+from pystore.compression import compress, decompress, decompress_pieces
 from pystore.errors import CorruptError
 from pystore.event import Recorded, parse_line
 from pystore.marks import Order
@@ -53,6 +53,16 @@ def ends(body: bytes) -> tuple[Order, Order]:
 def _check(body: bytes) -> None:
     if body[:1] not in (b"P", b"Z") or len(body) < _LINES_AT or zlib.crc32(memoryview(body)[5:]).to_bytes(4, "big") != body[1:5]:
         raise CorruptError("A stored record is damaged: its checksum does not match.")
+
+
+def unpack_pieces(body: bytes, piece_bytes: int) -> Iterator[bytes]:
+    """The lines of a body in pieces of at most that many bytes. Raises CorruptError, after what could be read, as `unpack_bytes`."""
+    if body[:1] == b"Z":
+        yield from decompress_pieces(body[_LINES_AT:], piece_bytes)
+    else:
+        for start in range(_LINES_AT, len(body), piece_bytes):
+            yield body[start : start + piece_bytes]
+    _check(body)
 
 
 def events_in(body: bytes) -> list[Recorded]:

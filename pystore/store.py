@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, history, versions
+from pystore import codec, history, verification, versions
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
@@ -482,6 +482,19 @@ class Store:
         if spans:
             await conclude()
         return {"id": id_, "kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
+
+    async def verify(self, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Check all that is stored, and the view.
+
+        Whether it is `sound`, how many `events` there are, and `problems`: `why`, and the `id` of the event at fault (several:
+        `replica:first-last`; None: no event is). Looked at are every event's form, content and place in its chain; what is known of
+        the log, against its events; and the view, row for row, against a fold from nothing, unless events are damaged: it differs
+        then. Appends and queries go on meanwhile: what is told is of the moment in which it began. Cancelled it leaves nothing behind.
+        Raises ConflictError if the log was replaced meanwhile.
+        """
+        self.projection.check_open()
+        await self._appender.settled()
+        return await verification.verify(self.projection, on_progress)
 
     # -- upkeep
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -252,6 +252,19 @@ class View:
             name for name in names
             if not name.startswith(("pystore_", "sqlite_", *searches)) and name not in virtual
         ]
+
+    def key_of(self, table: str) -> list[str]:
+        """The columns of a table's primary key; all its columns if it declares none."""
+        columns = self._db.execute(f'PRAGMA table_info("{table}")').fetchall()
+        return [name for pk, name in sorted((row[5], row[1]) for row in columns) if pk] or [row[1] for row in columns]
+
+    def pages(self, table: str, size: int) -> Generator[list[dict[str, Any]]]:
+        """All rows of a table, in the order of its key if it has one, `size` at a time. Nothing may be written meanwhile."""
+        key = ", ".join(f'"{name}"' for name in self.key_of(table))
+        with closing(self._db.execute(f'SELECT * FROM "{table}" ORDER BY {key}')) as cursor:
+            names = [column[0] for column in cursor.description]
+            while rows := cursor.fetchmany(size):
+                yield [dict(zip(names, row, strict=True)) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Rows by table of the application."""

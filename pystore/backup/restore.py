@@ -151,7 +151,7 @@ class _Feeds:
     def _take_all(self, lines: list[bytes], number: int) -> list[Recorded]:
         plain = is_plain(b"".join(lines))
         for line in lines:
-            _check_json(line, plain=plain)
+            check_json(line, plain=plain)
         events = [parse_line(line) for line in lines]
         heads = dict(self.heads)
         self._check(events, heads)
@@ -188,7 +188,7 @@ class _Feeds:
             event = parse_line(line)
             if event.replica in self._broken:
                 return None
-            _check_json(line)
+            check_json(line)
             self._check([event], self.heads)
         except PyStoreError as error:
             reason = error.message
@@ -223,7 +223,8 @@ class _Feeds:
             self.problems.append({"line": number, "why": f"Event {event.id} cannot be verified: nothing undamaged names it."})
 
 
-def _check_json(line: bytes, *, plain: bool = False) -> None:
+def check_json(line: bytes, *, plain: bool = False) -> None:
+    """Check that a line is JSON within the limits, and has the keys of an event and no more. Raises FormatError or ValidationError."""
     value = load(line, plain=plain)
     if not isinstance(value, dict) or len(value) != ENVELOPE_KEYS:  # a key after `data` would pass for a part of it
         raise FormatError("A line is not an event as pystore records it.")

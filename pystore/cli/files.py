@@ -9,14 +9,18 @@ import typer
 
 from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
-from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, StoreFile, chunks, command, new_file, open_store
-from pystore.cli.terminal import Progress, answer, counted
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, OneFile, StoreFile, chunks, command, new_file, open_store
+from pystore.cli.terminal import Progress, answer, counted, printable
 from pystore.clock import MAX_FUTURE_MS
-from pystore.errors import FormatError
+from pystore.errors import CorruptError, FormatError
 from pystore.log import LogState
 from pystore.native.platform import NativePlatform
+from pystore.schema import Schema
+from pystore.verification import verify_log
 from pystore.waiting import Waiting
 
+MOST_TOLD = 20
+"""Problems that are told in words."""
 _SQLITE_MARK = b"SQLite format 3\0"
 
 
@@ -36,17 +40,11 @@ async def verify(
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
-    """Check every event of a backup or of a store: its form, its content against its digest, its place in its chain."""
+    """Check every event of a backup or a store: form, content against digest, place in its chain; of a store also what it shows."""
     with Progress(quiet=as_json) as progress:
         with file.open("rb") as opened:
             is_store = opened.read(len(_SQLITE_MARK)) == _SQLITE_MARK
-        if is_store:
-            async with open_store(file, schema, progress) as store:
-                # What a save would write is checked: then all that is stored was read, and can be saved.
-                summary = await _verify(store.save(on_progress=progress), progress, salvage=False)
-                summary["conflicts"] = (await store.stats())["conflicts"]
-        else:
-            summary = await _verify(chunks(file), progress, salvage=False)
+        summary = await (_verify_store(file, schema, progress) if is_store else _verify(chunks(file), progress, salvage=False))
     conflicts = f", {summary['conflicts']:,} set aside because they do not fit" if summary.get("conflicts") else ""
     answer(summary, [f"{file} is sound: {counted(summary['events'], 'event')}{conflicts}."], as_json=as_json)
 
@@ -113,6 +111,27 @@ async def import_file(file: File, store: StoreFile, schema: Application = THE_AS
         f"{counted(result['events'], 'event')} came in from {result['kind']}: {counts or 'nothing'}.",
         *(f"not understood: {place['where']}: {place['why']}" for place in result["not_understood"]),
     ], as_json=as_json)
+
+
+async def _verify_store(file: Path, schema: Schema, progress: Progress) -> dict[str, Any]:
+    """What `Store.verify` finds, if nothing is wrong. Raises CorruptError with all that is."""
+    try:
+        async with open_store(file, schema, progress) as store:
+            found = await store.verify(progress)
+            found["conflicts"] = (await store.stats())["conflicts"]
+    except CorruptError as error:
+        # It cannot be opened: then at least it can be said what is wrong with the events.
+        storage = await OneFile(file).open_log(file.stem)
+        try:
+            found = await verify_log(storage, OneFile(file).breathe, progress)
+        finally:
+            await storage.close()
+        found["problems"] = found["problems"] or [{"id": error.details.get("id"), "why": error.message}]
+    if found["problems"]:
+        told = [f"  {printable(problem['why'])}" for problem in found["problems"]]
+        more = [f"  and {len(told) - MOST_TOLD:,} more (all of them with --json)"] if len(told) > MOST_TOLD else []
+        raise CorruptError("\n".join([f"{file} is damaged:", *told[:MOST_TOLD], *more]), **{**found, "sound": False})
+    return found
 
 
 async def _verify(source: Source, progress: Progress, *, salvage: bool) -> dict[str, Any]:

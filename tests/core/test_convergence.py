@@ -350,7 +350,7 @@ class Replicas(RuleBasedStateMachine):
         self.apart = 0
 
     async def met(self) -> None:
-        newest = [ms_of(store.log.state.newest[0]) for store in self.stores]
+        newest = [ms_of(store.log.whole.newest[0]) for store in self.stores]
         for clock in self.clocks:
             clock.ms = max(newest + [clock.ms for clock in self.clocks])
         for source, target in there_and_back(len(self.stores)):

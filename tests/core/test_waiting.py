@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pystore import codec, merging
@@ -347,7 +347,6 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, wrong=st.lists(st.integers(-5, 5), min_size=PROFILES, max_size=PROFILES))
-@settings(max_examples=60)
 async def test_profiles_whose_clocks_differ_by_hours_end_equal_whatever_files_they_exchanged_in_whatever_order(
     steps: list[tuple[str, int, int]], wrong: list[int]
 ) -> None:

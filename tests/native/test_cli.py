@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
 import pty
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from pystore.assistant import schema
 from pystore.cli import app
 from pystore.cli.shared import new_file
+from pystore.event import parse_line
+from pystore.native.platform import NativePlatform
+from pystore.segment import pack, unpack_bytes
+from pystore.store import Store
 
 DATA = Path(__file__).parent.parent / "data"
 EXPORT = DATA / "claude-small.zip"
@@ -105,6 +114,32 @@ def test_inspect_says_what_a_backup_holds(backup: Path) -> None:
 def test_verify_finds_backup_and_store_sound(store: Path, backup: Path) -> None:
     assert pystore("verify", backup).stdout == f"{backup} is sound: 401 events.\n"
     assert pystore("verify", store).stdout == f"{store} is sound: 401 events.\n"
+
+
+@pytest.mark.parametrize("can_be_opened", [True, False])
+def test_verify_names_what_is_damaged_in_a_store(tmp_path: Path, store: Path, can_be_opened: bool) -> None:
+    damaged = tmp_path / "damaged.pystore"
+    shutil.copy(store, damaged)
+
+    async def save_a_checkpoint() -> None:
+        async with await Store.open(schema, str(damaged), platform=NativePlatform()) as opened:
+            await opened.upkeep(now=True)
+
+    if can_be_opened:
+        asyncio.run(save_a_checkpoint())  # nothing before it is read
+    with closing(sqlite3.connect(damaged)) as db:
+        number, body = db.execute("SELECT number, body FROM segment ORDER BY number DESC").fetchone()
+        *lines, last = unpack_bytes(body).splitlines()
+        altered = last.replace(b'"kind":"claude"', b'"kind":"chatgp"')
+        db.execute("UPDATE segment SET body = ? WHERE number = ?", (pack([*lines, altered]), number))
+        db.commit()
+
+    assert pystore("query", damaged, "SELECT 1").exit_code == (0 if can_be_opened else 1)
+    assert refusal("verify", damaged) == "CorruptError"
+    id_ = parse_line(last).id
+    assert f"\n  Event {id_} was altered" in pystore("verify", damaged).stderr
+    details = json.loads(pystore("verify", damaged, "--json").stderr)["details"]
+    assert (details["sound"], [problem["id"] for problem in details["problems"]]) == (False, [id_])
 
 
 def test_a_damaged_backup_is_refused_and_its_good_part_can_be_salvaged(tmp_path: Path, backup: Path) -> None:

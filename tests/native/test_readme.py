@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import build
-from pystore import Store, appender, checkpoints, clock, input_profile, log, merging, projection, segment, view, waiting
+from pystore import Store, appender, checkpoints, clock, input_profile, log, merging, projection, segment, verification, view, waiting
 from pystore.backup import lines, restore
 from pystore.native.platform import NativePlatform
 
@@ -198,6 +198,7 @@ def test_the_numbers_in_the_docs_are_those_of_the_code() -> None:
         f"at most {log.SEGMENT_EVENTS:,} events, which end with the line that reaches {merging.SEGMENT_BYTES >> 20} MiB",
         f"exceed both {projection.CHECKPOINT_AFTER_EVENTS} and 1/{projection.CHECKPOINT_AFTER_SHARE} of the log",
         f"at most {checkpoints.MOST} besides the newest",
+        f"at most {verification.SLICE_EVENTS} events or {verification.PAGE_ROWS} rows",
         f"Events dated more than {clock.MAX_FUTURE_MS // 60_000} minutes after",
         f"at most {waiting.MAX_BYTES >> 20} MiB of lines",
         f"stopped after {view.QUERY_SECONDS:g} second and at an answer of {view.MAX_ANSWER_BYTES >> 20} MiB",

@@ -1,0 +1,512 @@
+"""Verifying a store: whatever is damaged is named, what is sound is found sound, and everything else goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pystore import codec, verification
+from pystore.backup import restore
+from pystore.clock import MAX_FUTURE_MS
+from pystore.errors import ClosedError, ConflictError, CorruptError
+from pystore.event import Recorded, parse_line
+from pystore.log import LogState
+from pystore.memory import MemoryPlatform, MemoryStorage
+from pystore.ports import Segment
+from pystore.projection import Projection
+from pystore.segment import events_in, pack, unpack_bytes
+from pystore.store import Store
+from pystore.verification import verify_log
+from pystore.view import View
+from tests.support.fake_clock import START_MS, FakeClock
+from tests.support.notes import SCHEMA, FolderMade, NoteEdited, NoteRemoved, json_lines, note, saved
+
+SOUND: list[Any] = []
+
+
+async def fill(store: Store, events: int = 6) -> list[Recorded]:
+    """Append events one by one; what stands in the log then."""
+    for number in range(events):
+        await store.append(note(number))
+    return [event for segment in await store.log.all_segments() for event in events_in(segment.body)]
+
+
+def named(found: dict[str, Any]) -> list[str | None]:
+    assert found["sound"] == (not found["problems"])
+    assert all(problem["why"].endswith(".") for problem in found["problems"])
+    return [problem["id"] for problem in found["problems"]]
+
+
+LINES_AT = len(pack([]))
+
+
+def forged(body: bytes, lines: list[bytes]) -> bytes:
+    """A body with other lines, and a checksum that is right for them."""
+    rest = body[5:LINES_AT] + b"".join(line + b"\n" for line in lines)
+    return b"P" + zlib.crc32(rest).to_bytes(4, "big") + rest
+
+
+def put(platform: MemoryPlatform, number: int, lines: list[bytes]) -> None:
+    """Let a segment hold other lines."""
+    segments = platform.kept["a"].segments
+    segments[number] = replace(segments[number], events=len(lines), body=forged(segments[number].body, lines))
+
+
+# -- sound
+
+
+async def test_what_is_sound_is_found_sound(platform: MemoryPlatform) -> None:
+    future = MemoryPlatform(FakeClock(START_MS + 2 * MAX_FUTURE_MS))
+    early = MemoryPlatform(FakeClock(START_MS - 1000))
+    for other in (future, early):
+        async with await Store.open(SCHEMA, "b", platform=other) as store:
+            await store.append(note("same"))
+            await store.append(FolderMade(folder="f"))
+    files = []
+    for other in (future, early):
+        async with await Store.open(SCHEMA, "b", platform=other) as store:
+            files.append(await saved(store))
+    progress: list[tuple[str, int, int]] = []
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert await store.verify() == {"sound": True, "events": 0, "problems": []}
+        await store.append(note("same"))
+        await store.append_json(json_lines(*(note(number, "text", None) for number in range(700))))
+        await store.append(NoteEdited(note_id="1", text="one"), NoteRemoved(note_id="2"))
+        await store.rename("A name")
+        for file in files:
+            await store.restore([file])  # a conflict, late events, and some that wait
+        (appended,) = await store.append(note("undone"))
+        await store.undo([appended.id])
+        assert await store.verify(lambda *step: progress.append(step)) == {"sound": True, "events": 710, "problems": []}
+        await store.upkeep(now=True)
+        assert named(await store.verify()) == SOUND
+    assert [stage for stage, _, _ in progress] == sorted((stage for stage, _, _ in progress), key=["verify", "project", "compare"].index)
+    assert all(0 <= done <= total for _, done, total in progress)
+    async with await Store.open(SCHEMA, "a", platform=platform, read_only=True) as store:
+        assert named(await store.verify()) == SOUND
+
+
+async def test_what_another_tab_writes_meanwhile_is_not_missed(platform: MemoryPlatform) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as two,
+    ):
+        await fill(one, 3)
+        await two.append(note("other"))
+        assert await one.verify() == {"sound": True, "events": 4, "problems": []}
+        for _ in range(70):
+            await two.append(note(f"other {_}"))
+
+        async def others(store: Store) -> None:
+            for number in range(30):
+                await store.append(note(f"more {number}"))
+            await store.upkeep(now=True)
+
+        found, _ = await asyncio.gather(one.verify(), others(two))
+        assert named(found) == SOUND
+
+
+# -- damaged events
+
+
+def altered(old: bytes, new: bytes) -> Callable[[Recorded], bytes]:
+    def alter(event: Recorded) -> bytes:
+        assert event.line.count(old) == 1
+        return event.line.replace(old, new)
+
+    return alter
+
+
+DAMAGES: dict[str, Callable[[Recorded], bytes]] = {
+    "content": altered(b'"text":"text"', b'"text":"texT"'),
+    "type": altered(b'"note.added"', b'"note.adde"'),
+    "version": altered(b'"v":1', b'"v":2'),
+    "time": lambda event: event.line.replace(event.hlc.encode(), b"000000000001-0000"),
+    "chain": lambda event: event.line.replace(event.prev, b"B" * 43),
+    "digest": lambda event: event.line.replace(event.digest, b"B" * 43),
+    "salt": lambda event: event.line.replace(event.salt, b"B" * 16),
+    "no JSON": altered(b'"text":"text"', b'"text":text'),
+    "another key": lambda event: event.line[:-1] + b',"more":1}',
+    "erased by halves": lambda event: event.line.replace(event.data_json, b"null"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_event_is_named_and_no_other(platform: MemoryPlatform, damage: str) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        for number, event in enumerate(events, 1):
+            put(platform, number, [DAMAGES[damage](event)])
+            found = await store.verify()
+            assert named(found) == [event.id], (number, found)
+            assert found["problems"][0]["kind"].endswith("Error")
+            put(platform, number, [event.line])
+        assert named(await store.verify()) == SOUND
+
+
+async def test_all_that_is_damaged_is_named_at_once(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store, 12)
+        for number in (2, 5, 6, 12):
+            put(platform, number, [DAMAGES["content"](events[number - 1])])
+        put(platform, 8, [DAMAGES["type"](events[7])])
+        del platform.kept["a"].segments[11]
+        assert named(await store.verify()) == [None, *(events[number - 1].id for number in (2, 5, 6, 8, 11, 12))]
+
+
+async def test_missing_events_are_named_together(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store, 8)
+        writer = store.log.state.writer
+        put(platform, 2, [])
+        put(platform, 3, [b"nonsense"])
+        put(platform, 8, [])
+        assert named(await store.verify()) == [None, f"{writer}:2-3", events[7].id]
+        for number in (2, 3, 8):
+            del platform.kept["a"].segments[number]
+        found = await store.verify()
+        assert named(found) == [None, None, f"{writer}:2-3", events[7].id]
+        assert found["problems"][0]["why"] == "Records 2 to 3 are missing."
+        platform.kept["a"].segments.clear()
+        assert named(await store.verify()) == [None, f"{writer}:1-8"]
+
+
+async def test_a_record_that_says_wrongly_where_it_begins_or_ends_is_found(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        segments = platform.kept["a"].segments
+        segments[2] = replace(segments[2], body=forged(segments[3].body, [events[1].line]))
+        assert named(await store.verify()) == [None]
+
+
+async def test_events_in_the_wrong_place_or_twice_are_named(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"), note("2"), note("3"))
+        one, two, three = (event.line for event in events_in(platform.kept["a"].segments[1].body))
+        for lines, at in (([one, three, two], [2, 2]), ([one, two, two, three], [2]), ([one, two, three, three], [3])):
+            put(platform, 1, lines)
+            ids = [id_ for id_ in named(await store.verify()) if id_ is not None]
+            assert {int(id_.split(":")[1]) for id_ in ids} >= set(at)
+
+
+@pytest.mark.parametrize("events", [3, 200], ids=["plain", "compressed"])
+async def test_whichever_byte_of_what_is_stored_is_altered_that_is_found(platform: MemoryPlatform, events: int) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append_json(json_lines(*(note(number) for number in range(events))))
+        await store.append(note("more"))
+        segment = platform.kept["a"].segments[1]
+        assert (segment.body[:1] == b"Z") == (events == 200)
+        lines = unpack_bytes(segment.body).splitlines()
+        for index in range(0, len(segment.body), max(1, len(segment.body) // 200)):
+            body = bytearray(segment.body)
+            body[index] ^= 1 << index % 8
+            platform.kept["a"].segments[1] = replace(segment, body=bytes(body))
+            found = await store.verify()
+            assert found["problems"], index
+            if events == 3 and index >= LINES_AT:
+                # Everything but the one line in which it was is read, and that one is named.
+                hit = [line for at, line in enumerate(lines) if lines_start(lines, at) <= index - LINES_AT < lines_start(lines, at + 1)]
+                ids = [id_ for id_ in named(found) if id_ is not None]
+                assert {parse_line(line).id for line in hit} <= expanded(ids)
+                assert len(expanded(ids)) <= 2
+        for length in (0, 1, 5, len(segment.body) - 1):
+            platform.kept["a"].segments[1] = replace(segment, body=segment.body[:length])
+            assert named(await store.verify())
+        platform.kept["a"].segments[1] = segment
+        assert named(await store.verify()) == SOUND
+
+
+def lines_start(lines: list[bytes], at: int) -> int:
+    return sum(len(line) + 1 for line in lines[:at])
+
+
+def expanded(ids: list[str]) -> set[str]:
+    found = set()
+    for id_ in ids:
+        replica, numbers = id_.split(":")
+        first, _, last = numbers.partition("-")
+        found |= {f"{replica}:{seq}" for seq in range(int(first), int(last or first) + 1)}
+    return found
+
+
+async def test_a_record_that_is_none_costs_only_itself(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    segments = MemoryStorage.segments
+
+    async def damaged(self: MemoryStorage, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
+        page = await segments(self, after, max_bytes)
+        if any(segment.number in (3, 4) for segment in page):
+            raise CorruptError("A stored record is not a segment.")
+        return page
+
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        writer = store.log.state.writer
+        put(platform, 6, [DAMAGES["content"](events[5])])
+        monkeypatch.setattr(MemoryStorage, "segments", damaged)
+        assert named(await store.verify()) == [None, None, f"{writer}:3-4", events[5].id]
+
+
+async def test_a_damaged_event_that_waits_is_named(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "b", platform=MemoryPlatform(FakeClock(START_MS + 2 * MAX_FUTURE_MS))) as other:
+        events = await fill(other, 4)
+        file = await saved(other)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.restore([file])
+        meta = platform.kept["a"].meta
+        raw = meta["waiting"]
+        assert await store.verify() == {"sound": True, "events": 4, "problems": []}
+        for event in events:
+            for damage, alter in DAMAGES.items():
+                if event in events[-2:] and damage in ("type", "version", "time"):
+                    continue  # nothing names the last one that waits: so it cannot tell that the one before it was altered
+                meta["waiting"] = forged(raw, [alter(event) if one is event else one.line for one in events])
+                assert named(await store.verify()) == [event.id], damage
+        meta["waiting"] = raw[:-3]
+        assert named(await store.verify()) != SOUND
+        meta["waiting"] = raw
+
+
+# -- what is known of the log as a whole
+
+
+@pytest.mark.parametrize("change", [
+    {"counts": {"note.added": 7}}, {"newest": ["000000000001-0000", "x"]}, {"named": ["000000000001-0000", "x"]},
+    {"replicas": {}}, {"counts": "x"},
+], ids=str)
+async def test_a_record_of_the_log_that_is_not_what_its_events_say_is_found(platform: MemoryPlatform, change: dict[str, Any]) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await fill(store)
+        meta = platform.kept["a"].meta
+        meta["head"] = codec.encode({**codec.decode(meta["head"]), **change})
+        assert named(await store.verify()) == [None]
+
+
+async def test_marks_that_are_not_in_the_log_are_found(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        await store.undo([events[2].id])
+        assert named(await store.verify()) == SOUND
+        platform.kept["a"].meta["marks"] = codec.encode([])
+        found = await store.verify()
+        assert named(found) == [None]
+        assert "undone" in found["problems"][0]["why"]
+
+
+# -- the view
+
+
+@pytest.mark.parametrize(("sql", "table", "key", "why"), [
+    ("UPDATE note SET text = 'other', by = 'x' WHERE note_id = '3'", "note", {"position": 4}, "text, by should be otherwise"),
+    ("DELETE FROM note WHERE note_id = '0'", "note", {"position": 1}, "missing"),
+    ("INSERT INTO folder VALUES ('f', 0)", "folder", {"folder": "f"}, "should not be there"),
+    ("INSERT INTO pystore_conflict VALUES ('r', 1, 'why')", "pystore_conflict", {"replica": "r", "seq": 1}, "should not be there"),
+])
+async def test_a_row_that_is_not_what_the_events_say_is_named(
+    platform: MemoryPlatform, sql: str, table: str, key: dict[str, Any], why: str
+) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append_json(json_lines(*(note(number) for number in range(500))))
+        store.view._db.execute(sql)
+        found = await store.verify()
+        (problem,) = found["problems"]
+        assert (problem["id"], problem["table"], problem["key"]) == (None, table, key)
+        assert why in problem["why"]
+        await store.projection.refold()
+        assert named(await store.verify()) == SOUND
+
+
+async def test_however_much_is_wrong_the_list_is_bounded(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append_json(json_lines(*(note(number) for number in range(verification.MAX_PROBLEMS + 500))))
+        store.view._db.execute("UPDATE note SET text = 'other'")
+        found = await store.verify()
+        assert not found["sound"]
+        assert len(found["problems"]) == verification.MAX_PROBLEMS
+
+
+# -- in slices
+
+
+class Breathing(MemoryPlatform):
+    """A platform that counts the slices, and lets a test do something between them."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.breathes = 0
+        self.between: list[Callable[[], Any]] = []
+
+    async def breathe(self) -> None:
+        self.breathes += 1
+        for call in self.between:
+            call()
+        await super().breathe()
+
+
+
+
+async def busy(clock: FakeClock, events: int = 3000) -> tuple[Breathing, Store]:
+    """A store with one large segment and several that overlap it."""
+    platform = Breathing(clock)
+    store = await Store.open(SCHEMA, "a", platform=platform)
+    await store.append_json(json_lines(*(note(number) for number in range(events))))
+    async with await Store.open(SCHEMA, "b", platform=MemoryPlatform(FakeClock(START_MS - 1000))) as other:
+        await other.append_json(json_lines(*(note(f"early {number}") for number in range(events // 10))))
+        other.log.clock.now_ms = lambda: START_MS + 1000
+        await other.append(note("late"))
+        await store.restore([await saved(other)])
+    return platform, store
+
+
+async def test_no_slice_is_longer_than_it_may_be_and_others_have_their_turn_between(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, store = await busy(clock)
+    async with store:
+        work = {"checked": 0, "folded": 0, "compared": 0}
+        longest = dict(work)
+
+        def count(what: str, many: int = 1) -> None:
+            work[what] += many
+            longest[what] = max(longest[what], work[what])
+
+        check_json, projector_of, pages = restore.check_json, Projection.projector_of, View.pages
+
+        def checking(*args: Any, **options: Any) -> None:
+            count("checked")
+            check_json(*args, **options)
+
+        def counting(self: Any, view: View) -> Any:
+            projector = projector_of(self, view)
+            projector.before_each = lambda _: count("folded")
+            return projector
+
+        def paged(self: View, table: str, size: int) -> Any:
+            for page in pages(self, table, size):
+                count("compared", len(page))
+                yield page
+
+        monkeypatch.setattr(verification, "check_json", checking)
+        monkeypatch.setattr(Projection, "projector_of", counting)
+        monkeypatch.setattr(View, "pages", paged)
+        held = []
+        platform.between = [lambda: work.update(dict.fromkeys(work, 0)), lambda: held.append(store.projection.exclusive.locked())]
+        before = platform.breathes
+        assert named(await store.verify()) == SOUND
+        assert platform.breathes - before >= 2 * 3301 / verification.SLICE_EVENTS
+        assert longest["checked"] == longest["folded"] == verification.SLICE_EVENTS
+        assert longest["compared"] == 2 * verification.PAGE_ROWS
+        assert not any(held)
+
+
+async def test_long_events_make_short_slices(clock: FakeClock) -> None:
+    platform = Breathing(clock)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append_json(json_lines(*(note(number, "x" * 200_000) for number in range(20))))
+        before = platform.breathes
+        assert named(await store.verify()) == SOUND
+        assert platform.breathes - before >= 20
+
+
+async def test_appends_and_queries_go_on_and_what_is_compared_is_of_one_moment(clock: FakeClock) -> None:
+    _, store = await busy(clock)
+    async with store:
+        appended = 0
+
+        async def write(checking: asyncio.Task[Any]) -> None:
+            nonlocal appended
+            while not checking.done():
+                await store.append(note(f"meanwhile {appended}"), NoteEdited(note_id=str(appended), text="edited"))
+                appended += 1
+                assert store.query("SELECT count(*) AS n FROM note WHERE text = 'edited'") == [{"n": appended}]
+
+        checking = asyncio.ensure_future(store.verify())
+        await write(checking)
+        found = checking.result()
+        assert named(found) == SOUND
+        assert 3301 <= found["events"] < 3301 + 2 * appended
+        assert appended > 10
+        assert named(await store.verify()) == SOUND
+
+
+async def test_cancelled_at_whatever_moment_it_leaves_nothing_behind(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, store = await busy(clock, 300)
+    open_views: set[int] = set()
+    init, close = View.__init__, View.close
+
+    def opened(self: View, *args: Any) -> None:
+        init(self, *args)
+        open_views.add(id(self))
+
+    def closed(self: View) -> None:
+        close(self)
+        open_views.discard(id(self))
+
+    monkeypatch.setattr(View, "__init__", opened)
+    monkeypatch.setattr(View, "close", closed)
+    async with store:
+        before = (dict(platform.kept["a"].segments), dict(platform.kept["a"].meta))
+        slices = platform.breathes
+        assert named(await store.verify()) == SOUND
+        slices = platform.breathes - slices
+        for at in range(slices):
+            checking = asyncio.ensure_future(store.verify())
+            left = at
+
+            def cancel(checking: asyncio.Task[Any] = checking) -> None:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    checking.cancel()
+
+            platform.between = [cancel]
+            with suppress(asyncio.CancelledError):
+                await checking
+            assert checking.cancelled()
+            platform.between = []
+            assert not open_views
+            assert not store.projection.exclusive.locked()
+        assert (dict(platform.kept["a"].segments), dict(platform.kept["a"].meta)) == before
+        await store.append(note("after"))
+        assert named(await store.verify()) == SOUND
+
+
+async def test_a_store_that_is_closed_or_replaced_meanwhile_ends_it(clock: FakeClock) -> None:
+    _, store = await busy(clock, 300)
+    file = await saved(store)
+    checking = asyncio.ensure_future(store.verify())
+    await asyncio.sleep(0)
+    await store.restore([file], mode="replace")
+    with pytest.raises(ConflictError, match="replaced"):
+        await checking
+    checking = asyncio.ensure_future(store.verify())
+    await asyncio.sleep(0)
+    await store.close()
+    with pytest.raises(ClosedError):
+        await checking
+    with pytest.raises(ClosedError):
+        await store.verify()
+
+
+# -- a log that cannot be opened
+
+
+async def test_what_is_wrong_with_a_log_that_cannot_be_opened_is_named_as_well(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+    put(platform, 3, [DAMAGES["content"](events[2])])
+    with pytest.raises(CorruptError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    storage = await platform.open_log("a")
+    assert named(await verify_log(storage, platform.breathe)) == [events[2].id]
+    put(platform, 3, [events[2].line])
+    assert await verify_log(storage, platform.breathe) == {"sound": True, "events": 6, "problems": []}
+    head = platform.kept["a"].meta.pop("head")
+    with pytest.raises(CorruptError):
+        await verify_log(storage, platform.breathe)
+    assert LogState.from_json(head).events == 6
