@@ -14,12 +14,25 @@ encode: Callable[[Any], bytes]
 """A value of dicts, lists, strings, numbers, booleans and None as compact JSON. Raises ValueError or TypeError."""
 decode: Callable[[bytes | str], Any]
 """The value of JSON text. Raises ValueError."""
+encode_lines: Callable[[list[Any]], bytes]
+"""Values as `encode` writes each, a newline after it."""
+decode_lines: Callable[[bytes], list[Any]]
+"""The values of JSON text in lines. Not every text of which it makes values is one value a line. Raises ValueError."""
 
 try:
     import orjson
 
-    engine, encode, decode = "orjson", orjson.dumps, orjson.loads
+    def _encode_lines(values: list[Any]) -> bytes:
+        return b"".join([orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values])
+
+    def _decode_lines(raw: bytes) -> list[Any]:
+        values: list[Any] = orjson.loads(b"[%b]" % raw.replace(b"\n", b","))
+        return values
+
+    engine, encode, decode, encode_lines, decode_lines = "orjson", orjson.dumps, orjson.loads, _encode_lines, _decode_lines
 except ImportError:
     import msgspec
 
-    engine, encode, decode = "msgspec", msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
+    _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
+    engine, encode, decode = "msgspec", _encoder.encode, _decoder.decode
+    encode_lines, decode_lines = _encoder.encode_lines, _decoder.decode_lines

@@ -6,14 +6,15 @@ nothing. What it does not understand (an unknown type, a newer version, an erase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import pydantic
 
 from pystore import codec
 from pystore.errors import HandlerError, PyStoreError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
-from pystore.input_profile import SMALL_BYTES, check_limits, load, load_structure
+from pystore.input_profile import MAX_DEPTH, SMALL_BYTES, check_limits, is_plain, load, load_structure
 from pystore.marks import Marks
 from pystore.own_events import OWN_TYPES
 from pystore.schema import EventType, Schema
@@ -58,13 +59,75 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
         event = declared.model.__pydantic_validator__.validate_json(data_json)
     except pydantic.ValidationError as error:
         raise invalid(name, error) from error
+    return _drafted(declared, event, data_json, plain=plain)
+
+
+def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
+    """The events of text, one a line, as `draft_line` gives each; an empty line is none. Raises as that, with the line's `index`."""
+    plain = is_plain(raw)
+    drafts = _drafts_at_once(schema, raw) if plain and b"\n" in raw else None
+    if drafts is not None:
+        return drafts
+    drafts = []
+    for index, line in enumerate(raw.split(b"\n")):
+        if line:
+            try:
+                drafts.append(draft_line(schema, line, plain=plain))
+            except ValidationError as error:
+                error.details["index"] = index
+                raise
+    return drafts
+
+
+def _drafts_at_once(schema: Schema, raw: bytes) -> list[Draft] | None:
+    """The same by a few calls for all lines of plain text; None if one is refused, or is not written as pystore writes JSON."""
+    lines = raw.split(b"\n")
+    if max(map(len, lines)) > MAX_LINE_BYTES or max(map(len, raw.translate(None, _NOT_OPENING).split(b"\n"))) > MAX_DEPTH:
+        return None
+    kinds: dict[str, tuple[EventType, bytes, list[bytes]]] = {}
+    names: list[str] = []
+    try:
+        values = codec.decode_lines(raw)
+        # Each value comes out as its line: none is spread over two, has a key twice, or has a number that a double cannot hold.
+        if codec.encode_lines(values) != raw + b"\n":
+            return None
+        for line, value in zip(lines, values, strict=True):
+            name = value["type"]
+            if name not in kinds:
+                kinds[name] = schema.types[name], b'{"type":"%b","data":' % name.encode(), []
+            _, begin, datas = kinds[name]
+            if len(value) != len(_ENVELOPE) or not line.startswith(begin):
+                return None
+            datas.append(line[len(begin) : -1])
+            names.append(name)
+        drafts = {name: _drafts_of(declared, datas) for name, (declared, _, datas) in kinds.items()}
+        return [next(drafts[name]) for name in names]
+    except Exception:  # noqa: BLE001  # whatever it is, it is found again with the line that it is about
+        return None
+
+
+_NOT_OPENING = bytes(set(range(256)) - set(b"[{\n"))
+
+
+def _drafts_of(declared: EventType, datas: list[bytes]) -> Iterator[Draft]:
+    events = _list_of(declared.model).validate_json(b"[%b]" % b",".join(datas))
+    for event, data_json in zip(events, datas, strict=True):
+        yield _drafted(declared, event, data_json, plain=True)
+
+
+@cache
+def _list_of(model: type[Event]) -> pydantic.TypeAdapter[list[Event]]:
+    return pydantic.TypeAdapter(list[model])  # type: ignore[valid-type]
+
+
+def _drafted(declared: EventType, event: Event, data_json: bytes, *, plain: bool) -> Draft:
     if declared.has_factories:
         data_json = event.__pydantic_serializer__.to_json(event)
     if not plain or len(data_json) > SMALL_BYTES:
         if len(data_json) > MAX_DATA_BYTES:
             raise _too_large(declared, data_json)
         check_limits(data_json)
-    return Draft(name, declared.v, event, data_json)
+    return Draft(declared.name, declared.v, event, data_json)
 
 
 _ENVELOPE = {"type", "data"}

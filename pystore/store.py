@@ -19,7 +19,6 @@ from pystore.errors import FormatError, NewerVersionError, PyStoreError, QuotaEr
 from pystore.event import Draft, Event, Recorded
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
-from pystore.input_profile import is_plain
 from pystore.live import Listener
 from pystore.log import EventLog, LogState
 from pystore.marks import Span, joined
@@ -28,7 +27,7 @@ from pystore.own_events import Imported, Named
 from pystore.ports import Durability, Platform
 from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
-from pystore.projector import BeforeEach, draft, draft_line
+from pystore.projector import BeforeEach, draft, draft_lines
 from pystore.schema import Schema
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
@@ -164,16 +163,7 @@ class Store:
         """`append` of JSON from outside, checked against the input profile: one event a line, `{"type": ..., "data": {...}}`."""
         if len(raw) > MAX_BATCH_BYTES:
             raise ValidationError(f"{len(raw):,} bytes are too many for one batch; append at most {MAX_BATCH_BYTES:,} at once.")
-        plain = is_plain(raw)
-        drafts = []
-        for index, line in enumerate(raw.split(b"\n")):
-            if line:
-                try:
-                    drafts.append(draft_line(self.schema, line, plain=plain))
-                except ValidationError as error:
-                    error.details["index"] = index
-                    raise
-        return await self._append(drafts, batch, durability)
+        return await self._append(draft_lines(self.schema, raw), batch, durability)
 
     async def _append(self, drafts: list[Draft], batch: str | None, durability: Durability) -> list[Appended]:
         self._check_writable()

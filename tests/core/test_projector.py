@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from pydantic import Field
 
-from pystore.errors import ConstraintError, HandlerError, UnknownTypeError, ValidationError
+from pystore import codec
+from pystore import projector as projector_module
+from pystore.errors import ConstraintError, HandlerError, PyStoreError, UnknownTypeError, ValidationError
 from pystore.event import Draft, Event, Head, Recorded, parse_line, record
+from pystore.input_profile import is_plain
 from pystore.memory import MemoryPlatform
-from pystore.projector import Projector, draft, draft_line
+from pystore.projector import Projector, draft, draft_line, draft_lines
 from pystore.schema import Schema
 from pystore.store import Store
 from pystore.view import View
@@ -132,6 +139,62 @@ def test_an_event_that_is_not_of_the_schema_cannot_be_appended() -> None:
 def test_what_is_recorded_is_what_was_said() -> None:
     line = b'{"type": "note.added", "data": {"text": "\\u00e9", "note_id": "1"}}'
     assert draft_line(SCHEMA, line).data_json == '{"text":"é","note_id":"1"}'.encode()
+
+
+def lined_up(raw: bytes) -> list[Draft]:
+    """What `draft_lines` promises, said plainly."""
+    drafts = []
+    for index, line in enumerate(raw.split(b"\n")):
+        if line:
+            try:
+                drafts.append(draft_line(SCHEMA, line))
+            except ValidationError as error:
+                error.details["index"] = index
+                raise
+    return drafts
+
+
+def outcome(drafting: Callable[[bytes], list[Draft]], raw: bytes) -> object:
+    """The drafts, or the error."""
+    try:
+        return drafting(raw)
+    except PyStoreError as error:
+        return type(error), error.message, error.details
+
+
+GOOD = st.builds(
+    lambda added, edited, text: codec.encode({"type": "note.added", "data": {"note_id": added, "text": text}} if edited is None else
+                                             {"type": "note.edited", "data": {"note_id": edited, "text": text}}),
+    st.text("ab", max_size=3), st.none() | st.text("ab", max_size=3), st.text(st.characters(codec="utf-8"), max_size=9),
+)
+ODD = st.sampled_from([
+    b"", b" ", b"1", b"null", b"[]", b"{}", b'"note.added"',
+    b'{"type":"note.added"}', b'{"type":"nobody","data":{}}', b'{"type":7,"data":{}}',
+    b'{"type":["note.added"],"data":{}}',
+    b'{"type":"note.added","data":null}', b'{"type":"note.added","data":{"note_id":1}}',
+    b'{"data":{"note_id":"1","text":"t"},"type":"note.added"}', b'{"type":"note.added","data":{"note_id":"1","text":"t"},"more":1}',
+    b'{"type":"note.added","data":{"note_id":"1", "text":"t"}}', b'{"type":"note.added","data":{"note_id":"1","note_id":"2","text":"t"}}',
+    b'{"type":"note.added","data":{"note_id":"1","text":"\\u0041"}}', b'{"type":"note.added","data":{"note_id":"1","text":"\xff"}}',
+    b'{"type":"note.added","data":{"note_id":"1","text":1e999}}', b'{"type":"note.added","data":' + b"[" * 100 + b"]" * 100 + b"}",
+    b'{"type":"note.added","data":{"note_id":"1","text":"' + b"x" * 9000 + b'"}}',
+    # One value that is spread over two lines, and two in one line.
+    b'{"type":"note.added"', b'"data":{"note_id":"1","text":"t"}}',
+    b'{"type":"note.added","data":{"a":[{}', b'{"type":"note.added","data":{}}]}}',
+    b'{"type":"note.added","data":{"note_id":"1","text":"t"}},{"type":"note.added","data":{"note_id":"2","text":"t"}}',
+])
+
+
+@given(st.lists(st.one_of(GOOD, GOOD, ODD), max_size=6))
+def test_lines_are_drafted_together_as_each_would_be(lines: list[bytes]) -> None:
+    raw = b"\n".join(lines)
+    assert outcome(partial(draft_lines, SCHEMA), raw) == outcome(lined_up, raw)
+
+
+@given(st.lists(GOOD, min_size=2, max_size=6))
+def test_lines_as_a_page_writes_them_are_drafted_at_once(lines: list[bytes]) -> None:
+    raw = b"\n".join(lines)
+    assume(is_plain(raw) and isinstance(outcome(lined_up, raw), list))
+    assert projector_module._drafts_at_once(SCHEMA, raw) == lined_up(raw)
 
 
 async def test_a_field_with_an_alias_is_recorded_as_it_is_read(platform: MemoryPlatform) -> None:
