@@ -36,7 +36,7 @@ import colorsys  # what the snapshot does not hold is still found
 """
 WORKER = f"""
 try {{
-  const {{ boot }} = await import('./BOOT');
+  const {{ boot }} = await import('./boot.js');
   const {{ pyodide, ...booted }} = await boot();
   const probe = pyodide.runPython({json.dumps(PROBE)}).toJs({{ dict_converter: Object.fromEntries }});
   postMessage({{ ...booted, probe }});
@@ -73,8 +73,11 @@ def copy(page: Page, tmp_path: Path) -> Site:
     """A site with a page that does nothing, and a worker that boots Python."""
     folder = Path(shutil.copytree(build.build_site(), tmp_path / "site"))
     (folder / "boot.html").write_text('<!doctype html><meta charset="utf-8"><title>boot</title><link rel="icon" href="data:,">')
-    boot = next(folder.glob("assets/boot.*.js")).name
-    (folder / "assets" / "probe.js").write_text(WORKER.replace("BOOT", boot))
+    # In the site the modules of the boot are part of the worker. They run as they are, told where the site's files stand.
+    files = next(folder.glob("assets/assets.*.js")).name
+    for name in ("boot.js", "python.js", "snapshot.js"):
+        (folder / "assets" / name).write_text((build.WEB / "worker" / name).read_text().replace("./assets.js", f"./{files}"))
+    (folder / "assets" / "probe.js").write_text(WORKER)
     return Site(folder, page)
 
 
