@@ -26,6 +26,7 @@ worker.addEventListener('fetch', (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== 'GET' || !url.href.startsWith(START)) return;
+  if (request.cache === 'only-if-cached') return; // the browser's own cache is meant
   if (request.mode === 'navigate') event.waitUntil(forgetUnusedVersions());
   event.respondWith(answer(url, request));
 });

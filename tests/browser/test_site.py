@@ -118,6 +118,13 @@ def test_the_page_works_without_its_server_also_in_a_browser_started_anew(launch
         )
         assert stored == [{"title": "Offline"}]
 
+        # What the browser itself kept of the site may go at any time; what the service worker keeps does not.
+        again.context.new_cdp_session(again).send("Network.clearBrowserCache")
+        again.context.close()
+        last = launch(profile).pages[0]
+        last.goto(address)
+        answered(last)
+
 
 def test_a_file_that_is_not_what_its_name_promises_is_not_kept(page: Page, copy: Path, watch: Watch) -> None:
     watch.allow("not the file that its name promises")

@@ -65,11 +65,11 @@ async function start(onProgress, how) {
 class Parts {
   /** Milliseconds from the beginning to the end of each phase. @type {Record<string, number>} */ timings = {};
   #started = performance.now();
-  #wasm = WebAssembly.compileStreaming(fetched(assets.wasm));
+  #wasm = compiled(assets.wasm);
   #loader = assets.loader();
   #glue = assets.glue();
   #sitePackages = fetched(assets.sitePackages);
-  #extensions = Promise.all(assets.extensions.map(async ({ url, ...named }) => ({ ...named, wasm: await WebAssembly.compileStreaming(fetched(url)) })));
+  #extensions = Promise.all(assets.extensions.map(async ({ url, ...named }) => ({ ...named, wasm: await compiled(url) })));
 
   constructor() {
     for (const each of [this.#wasm, this.#loader, this.#glue, this.#sitePackages, this.#extensions]) each.catch(() => {}); // reported where awaited
@@ -138,6 +138,19 @@ async function fetched(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   return response;
+}
+
+/**
+ * A part of Python, compiled. What ran often is kept compiled by the browser, and is there at the next boot; but only for what comes
+ * from the browser's own cache. So that is asked first, past the service worker, which has it if the browser dropped it.
+ * @param {string} url
+ */
+async function compiled(url) {
+  if (await kept(url)) {
+    const response = await fetch(url, { cache: 'only-if-cached', mode: 'same-origin' }).catch(() => undefined);
+    if (response?.ok) return WebAssembly.compileStreaming(response);
+  }
+  return WebAssembly.compileStreaming(fetched(url));
 }
 
 /** What the service worker keeps of the site. @param {string} url @returns {Promise<Response | undefined>} */
