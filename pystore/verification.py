@@ -54,10 +54,9 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
         with suppress(CorruptError):  # it will be named
             await projection.catch_up()
         state, meta = projection.shown, await storage.meta()
-        image = projection.view.image()
+        shown = View(projection.schema, projection.view)
     check = _Check(state, breathe, on_progress)
-    with closing(View(projection.schema, image)) as shown:
-        del image
+    with closing(shown):
         await check.log(storage, meta)
         if not check.problems:
             with closing(View(projection.schema)) as folded:
