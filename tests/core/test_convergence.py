@@ -255,7 +255,7 @@ class Replicas(RuleBasedStateMachine):
 
         self.do(who, work)
 
-    @rule(who=WHO, pick=PICK, kind=st.sampled_from(["id", "time", "ago"]), back=st.booleans())
+    @rule(who=WHO, pick=PICK, kind=st.sampled_from(["id", "order", "time", "ago"]), back=st.booleans())
     def look_at_a_moment(self, who: int, pick: int, kind: str, back: bool) -> None:
         async def work(store: Store) -> None:
             events = await stored_events(store)
@@ -387,8 +387,8 @@ def moment_of(events: list[Recorded], pick: int, kind: str) -> tuple[str | int, 
         ago = pick % (len(events) + 2)
         return ago, events[: max(0, len(events) - ago)]
     chosen = events[pick % len(events)]
-    if kind == "id":
-        return chosen.id, [event for event in events if event.order <= chosen.order]
+    if kind in {"id", "order"}:
+        return chosen.id if kind == "id" else "/".join(chosen.order), [event for event in events if event.order <= chosen.order]
     ms = ms_of(chosen.hlc) - pick % 2
     return iso_of_ms(ms), [event for event in events if ms_of(event.hlc) <= ms]
 
