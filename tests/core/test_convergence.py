@@ -358,8 +358,10 @@ class Replicas(RuleBasedStateMachine):
         first, *others = self.stores
         lines, told, conflicts = await lines_of(first), await first.events(limit=1000), await first.conflicts()
         await self.check(first)
-        for store in others:
+        for store in self.stores:
             assert await store.waiting() == []
+            assert await store.verify() == {"sound": True, "events": len(lines), "problems": []}
+        for store in others:
             assert await lines_of(store) == lines
             assert shown(store) == shown(first)
             assert await store.events(limit=1000) == told
