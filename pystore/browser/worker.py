@@ -303,11 +303,11 @@ async def _conflicts(store: Store, _: _Call) -> Any:
     return await store.conflicts()
 
 
-async def _waiting(store: Any, _: _Call) -> Any:
+async def _waiting(store: Store, _: _Call) -> Any:
     return await store.waiting()
 
 
-async def _verify(store: Any, call: _Call) -> Any:
+async def _verify(store: Store, call: _Call) -> Any:
     return await store.verify(on_progress=call.progress)
 
 

@@ -330,6 +330,35 @@ def test_of_a_damaged_backup_the_whole_part_is_offered(assistant: AssistantPage,
     expect(assistant.dialog.get_by_role("button", name="Restore the whole part")).to_be_visible()
 
 
+ALTER_WHAT_IS_STORED = """(log) => new Promise((resolve, reject) => {
+    const opening = indexedDB.open(`pystore/${log}`);
+    opening.onsuccess = () => {
+        const tx = opening.result.transaction('segments', 'readwrite');
+        tx.objectStore('segments').openCursor(null, 'prev').onsuccess = ({ target: { result } }) => {
+            const body = result.value.body;
+            body[body.length >> 1] ^= 1;
+            result.update({ ...result.value, body });
+        };
+        tx.oncomplete = () => { opening.result.close(); resolve(); };
+        tx.onabort = reject;
+    };
+})"""
+
+
+def test_everything_is_checked_and_what_is_damaged_is_told(assistant: AssistantPage) -> None:
+    assistant.start_empty()
+    assistant.append(*a_conversation("c1", "Spring", "One", "Two", "Three"))
+    assistant.room("Data")
+    assistant.page.get_by_role("button", name="Check everything").click()
+    expect(assistant.notices).to_contain_text("Everything is sound: 5 changes checked.")
+
+    assistant.page.evaluate(ALTER_WHAT_IS_STORED, assistant.page.evaluate("pystore.store.log"))
+    assistant.page.get_by_role("button", name="Check everything").click()
+    expect(assistant.dialog).to_contain_text("Something is damaged")
+    expect(assistant.dialog.get_by_role("list").get_by_role("listitem").first).to_be_visible()
+    assert assistant.query("SELECT count(*) AS n FROM message") == [{"n": 3}]
+
+
 REFUSE_APPENDS = """() => {
     const { store } = pystore;
     const error = Object.assign(new Error('Free some space on this device, then try again.'), { code: 'QuotaError' });

@@ -275,10 +275,10 @@ export class App {
     this.logs = [...this.logs, { log, name, events: 0 }];
     const store = await this.open(log);
     if (store === null) return null;
+    this.go('conversations'); // now: later the person may be elsewhere already
     try {
       await store.rename(name);
       await this.readLogs();
-      location.hash = link(log, 'conversations');
     } catch (error) {
       this.fail(error);
     }

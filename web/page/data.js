@@ -4,7 +4,7 @@ import { html } from 'htm/preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
 import { TypedNameDialog, PromptDialog } from './dialogs.js';
-import { chooseFiles, lastFile, saveFile } from './files.js';
+import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
 import { Icon } from './icons.js';
 import { link } from './route.js';
@@ -13,7 +13,7 @@ import { ago, count, grouped, moment, precisely, size } from './words.js';
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').LoggedEvent} LoggedEvent */
 
-/** Below how safe it is. Backups by layer, the mirror and verifying take their places after the files. */
+/** Below how safe it is. Backups by layer and the mirror take their places after the files. */
 const SECTIONS = [Files, Space, Recorded, Assistant, Versions];
 
 export function Data() {
@@ -88,9 +88,11 @@ function Files() {
         <button type="button" class="button primary" disabled=${!isReady} onClick=${() => saveFile(app, false)}><${Icon} name="down" />Save as a file</button>
         <button type="button" class="button" disabled=${!isReady} onClick=${() => saveFile(app, true)}><${Icon} name="down" />Save as a small file</button>
         <button type="button" class="button" onClick=${() => chooseFiles(app)}><${Icon} name="up" />Restore or bring in</button>
+        <button type="button" class="button" disabled=${!isReady} onClick=${() => check(app)}><${Icon} name="check" />Check everything</button>
       </div>
       <p class="small">A saved file holds everything of this assistant, as text that any program can read; the small one is compressed. You can drop files anywhere on
-        this page: a saved one, or an export of ChatGPT or Claude. You see what is in a saved file before anything changes.</p>
+        this page: a saved one, or an export of ChatGPT or Claude. You see what is in a saved file before anything changes.
+        Checking reads all that is stored, and finds whatever is not as it was saved.</p>
     </section>
   `;
 }

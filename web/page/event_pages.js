@@ -5,7 +5,7 @@
 
 const PAGE = 200;
 const MARKS = ['$undone', '$redone'];
-/** Of changes that undid others, how many of the newest are known by their time wherever one has scrolled to. */
+/** Of changes that undid what is among the rows, how many of the newest are looked up if they are not among them. */
 const MOST_MARKS = 1000;
 
 export class EventPages {
@@ -37,7 +37,7 @@ export class EventPages {
     this.#wantsMore = true;
     this.#next(async () => {
       this.#wantsMore = false;
-      this.#put([...this.rows, ...await this.#ask(PAGE, this.rows.at(-1)?.order)], this.rows.length + PAGE);
+      await this.#put([...this.rows, ...await this.#ask(PAGE, this.rows.at(-1)?.order)], this.rows.length + PAGE);
     });
   }
 
@@ -71,8 +71,7 @@ export class EventPages {
     const wanted = Math.max(PAGE, this.rows.length);
     const [newest] = await this.store.events({ limit: 1 });
     this.#newest = newest?.order ?? '';
-    this.#put(await this.#ask(wanted), wanted);
-    await this.#learnMarks();
+    await this.#put(await this.#ask(wanted), wanted);
     this.isKnown = true;
   }
 
@@ -82,14 +81,15 @@ export class EventPages {
   }
 
   /** @param {LoggedEvent[]} rows @param {number} wanted */
-  #put(rows, wanted) {
+  async #put(rows, wanted) {
+    const marks = new Map(rows.filter(({ type }) => MARKS.includes(type)).map((mark) => [mark.id, mark]));
+    const unknown = rows.findLast(({ undone_by: by }) => by !== null && !marks.has(by) && !this.marks.has(by));
+    // What undid it came after it.
+    const found = unknown ? await this.store.events({ types: MARKS, after: unknown.order, limit: MOST_MARKS }) : [];
+    for (const mark of found) marks.set(mark.id, mark);
+    this.marks = new Map([...this.marks, ...marks]);
     this.rows = rows;
     this.isWhole = rows.length < wanted;
-  }
-
-  async #learnMarks() {
-    const marks = this.#total > 0 ? await this.store.events({ types: MARKS, limit: MOST_MARKS }) : [];
-    this.marks = new Map(marks.map((mark) => [mark.id, mark]));
   }
 
   /** @param {() => Promise<void>} step */

@@ -168,6 +168,33 @@ export async function saveFile(app, gzip) {
   });
 }
 
+// -- checking
+
+/** Check all that is stored, and say what came of it. @param {App} app */
+export async function check(app) {
+  await app.attempt(async (store) => {
+    const { sound, events, problems } = await app.work('Checking everything', (options) => store.verify(options));
+    if (sound) app.notice('news', `Everything is sound: ${count(events, 'change')} checked.`, '');
+    else app.show(() => html`<${Unsound} problems=${problems} />`);
+  });
+}
+
+/** @param {{ problems: { id: string | null, why: string }[] }} props */
+function Unsound({ problems }) {
+  const app = useApp();
+  return html`
+    <${Dialog} title="Something is damaged">
+      <p class="bad"><${Icon} name="warn" />${count(problems.length, 'thing')} ${problems.length === 1 ? 'is' : 'are'} not as ${problems.length === 1 ? 'it was' : 'they were'} saved.
+        Nothing was changed. If you have a saved file from before, restore it: add what is missing, or replace everything.</p>
+      <ul class="told" tabIndex="0" aria-label="What is damaged">
+        ${problems.slice(0, MOST_TOLD).map(({ id, why }) => html`<li>${why}${id && html` <span class="small">(${id})</span>`}</li>`)}
+        ${problems.length > MOST_TOLD && html`<li>and ${grouped(problems.length - MOST_TOLD)} more</li>`}
+      </ul>
+      <footer><button type="button" class="button primary" onClick=${() => app.show(null)}>Close</button></footer>
+    <//>
+  `;
+}
+
 // -- restoring
 
 /**

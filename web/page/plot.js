@@ -119,7 +119,7 @@ function labels(splits, step) {
     const then = new Date(at * 1000);
     const before = i > 0 ? new Date(/** @type {number} */ (splits[i - 1]) * 1000) : null;
     if (step >= 360 * DAY_S) return year.format(then);
-    if (step >= 28 * DAY_S) return then.getMonth() === 0 || before === null ? `${month.format(then)} ${year.format(then)}` : month.format(then);
+    if (step >= 28 * DAY_S) return then.getFullYear() === before?.getFullYear() ? month.format(then) : `${month.format(then)} ${year.format(then)}`;
     if (step >= DAY_S || then.getHours() + then.getMinutes() + then.getSeconds() === 0) return date.format(then);
     return step >= 60 ? time.format(then) : second.format(then);
   });

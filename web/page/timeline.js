@@ -87,7 +87,7 @@ function momentOf({ route: { at }, past }) {
 function useActivity(span) {
   const { store, events, fail } = useApp();
   const [activity, setActivity] = useState(/** @type {Activity | null} */ (null));
-  const due = useLater(events, 1_000);
+  const due = useLater(events, 3_000) ?? events;
   useEffect(() => {
     if (store === null || due === null) return undefined;
     let isStale = false;
@@ -357,12 +357,20 @@ function Conflicts() {
       </header>
       <p class="explained">They came from elsewhere, or what they belong to was undone. Nothing is lost: they are kept, and saved with everything else, but not shown.
         Bring back what they belong to and they show by themselves; or undo them, and they are listed here no more.</p>
+      ${found && found.length > 1 && html`<p class="explained"><${UndoAll} ids=${found.map(({ id }) => id)} /></p>`}
       ${found?.length === 0 && html`<p class="nothing" role="status">There are none.</p>`}
       <${VirtualList} label="Changes that could not be applied" className="changes" items=${found ?? []} scrollByKey
         keyOf=${(/** @type {LoggedEvent} */ row) => row.id} guess=${() => 140}
         row=${(/** @type {LoggedEvent & { reason: string }} */ row) => html`<${Conflict} event=${row} />`} />
     </div>
   `;
+}
+
+/** @param {{ ids: string[] }} props */
+function UndoAll({ ids }) {
+  const app = useApp();
+  const act = () => app.attempt((store) => app.work('Undoing them', () => store.undo(ids), { canCancel: false }));
+  return html`<button type="button" class="button" disabled=${app.status.state === 'read-only'} onClick=${act}><${Icon} name="undo" />Undo all ${grouped(ids.length)}</button>`;
 }
 
 /** @param {{ event: LoggedEvent & { reason: string } }} props */
