@@ -104,6 +104,9 @@ class Store:
             await store._admit_due()
         except StorageError as error:
             store.upkeep_error = error
+        except BaseException:
+            await store.close()
+            raise
         store._stir.set()
         store._upkeep = asyncio.ensure_future(store._keep_up())
         return store

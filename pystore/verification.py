@@ -10,7 +10,7 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice, zip_longest
 from typing import Any, NamedTuple
 
@@ -51,13 +51,18 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
 
     async with projection.exclusive:
         projection.check_open()
-        with suppress(CorruptError):  # it will be named
+        damage = None
+        try:
             await projection.catch_up()
+        except CorruptError as error:
+            damage = error
         state, meta = projection.shown, await storage.meta()
         shown = View(projection.schema, projection.view)
     check = _Check(state, breathe, on_progress)
     with closing(shown):
         await check.log(storage, meta)
+        if damage is not None and not check.problems:
+            check.report(damage.message, damage.details.get("id"))  # in what another writer added
         if not check.problems:
             with closing(View(projection.schema)) as folded:
                 await check.fold(projection, folded)

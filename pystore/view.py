@@ -70,7 +70,7 @@ class View:
         self._deadline = 0.0
         if isinstance(image, View):
             image.settle()
-            image._db.backup(self._db)
+            image._db.backup(self._db)  # noqa: SLF001  # it is a view as well
         elif image is not None:
             self._db.deserialize(image)
         # Not trusted_schema=OFF: the schema is the application's own, and its triggers write to the full-text indexes.

@@ -272,6 +272,20 @@ async def test_a_damaged_event_that_waits_is_named(platform: MemoryPlatform) -> 
         meta["waiting"] = raw
 
 
+async def test_damage_in_what_another_tab_has_added_is_named(platform: MemoryPlatform) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as two,
+    ):
+        await fill(one, 3)
+        await two.append(note("other"))
+        (event,) = events_in(platform.kept["a"].segments[4].body)
+        put(platform, 4, [DAMAGES["content"](event)])
+        assert named(await one.verify()) == [event.id]
+        put(platform, 4, [event.line])
+        assert named(await one.verify()) == SOUND
+
+
 # -- what is known of the log as a whole
 
 

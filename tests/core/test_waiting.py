@@ -15,7 +15,7 @@ from pystore.clock import MAX_FUTURE_MS, iso_of_ms
 from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, QuotaError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
-from tests.support.failing import FaultyPlatform, Plan
+from tests.support.failing import FaultyPlatform, Gate, Plan
 from tests.support.fake_clock import START_MS, FakeClock
 from tests.support.notes import SCHEMA, NoteEdited, check_chains, event_lines, folded, lines_of, make_schema, note, saved, shown
 
@@ -176,6 +176,22 @@ async def test_an_open_store_looks_by_itself(platform: MemoryPlatform, clock: Fa
         assert not came.is_set()
         clock.advance(HOUR)
         await came.wait()
+
+
+async def test_an_open_that_is_cancelled_while_what_has_waited_comes_in_leaves_nothing_open(
+    platform: MemoryPlatform, clock: FakeClock
+) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.restore([await Device(HOUR).writes("then")])
+    clock.advance(HOUR)
+    gate = Gate()
+    opening = asyncio.ensure_future(Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, Plan(before=[gate]))))
+    await gate.arrived.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert notes_of(store) == ["then"]
 
 
 async def test_no_space_for_what_has_waited_leaves_it_waiting(platform: MemoryPlatform, clock: FakeClock) -> None:
