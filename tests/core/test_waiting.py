@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 from pystore import codec, merging
 from pystore import store as store_module
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms
-from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, QuotaError
+from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, PyStoreError, QuotaError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
-from tests.support.failing import FaultyPlatform, Gate, Plan
+from tests.support.failing import KINDS, FaultyPlatform, Gate, Plan, UntranslatedError
 from tests.support.fake_clock import START_MS, FakeClock
 from tests.support.notes import SCHEMA, NoteEdited, check_chains, event_lines, folded, lines_of, make_schema, note, saved, shown
 
@@ -206,6 +207,37 @@ async def test_no_space_for_what_has_waited_leaves_it_waiting(platform: MemoryPl
         plan.at = 0
         await store.upkeep()
         assert (notes_of(store), await store.waiting()) == (["then"], [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_fault_of_the_storage_loses_or_doubles_what_waits(kind: str) -> None:
+    file = await Device(HOUR).writes("1", "2")
+    at, is_over = 0, False
+    while not is_over:
+        at += 1
+        plan = Plan(kind=kind)
+        clock = FakeClock()
+        platform = MemoryPlatform(clock)
+        async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+            await store.append(note("mine"))
+            plan.at = at
+            is_kept = False
+            with suppress(PyStoreError, UntranslatedError):
+                await store.restore([file])
+                is_kept = True
+            clock.advance(HOUR)
+            with suppress(PyStoreError, UntranslatedError):
+                await store.upkeep()
+            is_over = not plan.failed
+            plan.at = 0
+        async with await Store.open(SCHEMA, "a", platform=platform) as store:
+            assert await store.waiting() == []
+            assert notes_of(store) in ([["1", "2", "mine"]] if is_kept else [["1", "2", "mine"], ["mine"]])
+            assert shown(store) == await folded(store)
+            assert (await store.verify())["sound"]
+            await store.restore([file])
+            assert notes_of(store) == ["1", "2", "mine"]
+    assert at > 5
 
 
 async def test_replacing_replaces_what_waits_and_forgetting_forgets_it(platform: MemoryPlatform) -> None:
