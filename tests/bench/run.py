@@ -184,7 +184,7 @@ class Bench:
     def append(self) -> None:
         """One event a transaction, one after the other."""
         for _ in range(self.rounds):
-            for contender in self.contenders:
+            for contender in [*self.contenders, "raw in a worker"]:
                 durabilities = {"strict": contender, "relaxed": f"{DEXIE} relaxed" if contender == DEXIE else contender}
                 for durability, name in durabilities.items():
                     times = self.call("singles", name, 100, durability)
