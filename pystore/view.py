@@ -280,35 +280,47 @@ class View:
     # -- full text
 
     def _create_search(self, search: Search) -> None:
-        # An external-content index: triggers keep what is indexed right, new rows wait for `index_searches`.
+        # An external-content index. Rows wait for `index_searches`.
         keys = [row[1] for row in self._db.execute(f'PRAGMA table_info("{search.table}")') if row[5] and row[2].upper() == "INTEGER"]
         key = keys[0] if len(keys) == 1 else "rowid"
+        source = f"content='{search.table}', content_rowid='{key}', tokenize='{search.tokenize}'"
+        self._db.execute(f"CREATE VIRTUAL TABLE {search.name} USING fts5({', '.join(search.columns)}, {source})")
+
+    def _begin_search(self, search: Search, before: int) -> None:
+        """Let triggers keep right what is indexed: so far nothing, all rows come after number `before`.
+
+        Not earlier: a trigger takes as long as the row that fires it.
+        """
         columns = ", ".join(search.columns)
         old, new = (", ".join(f"{row}.{column}" for column in search.columns) for row in ("old", "new"))
         indexed = f"(SELECT upto FROM pystore_search WHERE name = '{search.name}')"
         forget = f"INSERT INTO {search.name} ({search.name}, rowid, {columns}) VALUES ('delete', old.rowid, {old});"
         add = f"INSERT INTO {search.name} (rowid, {columns}) VALUES (new.rowid, {new});"
-        source = f"content='{search.table}', content_rowid='{key}', tokenize='{search.tokenize}'"
-        self._db.executescript(f"""
-            CREATE VIRTUAL TABLE {search.name} USING fts5({columns}, {source});
-            INSERT INTO pystore_search VALUES ('{search.name}', 0);
-            CREATE TRIGGER {search.name}_insert AFTER INSERT ON {search.table} WHEN new.rowid <= {indexed} BEGIN {add} END;
-            CREATE TRIGGER {search.name}_delete AFTER DELETE ON {search.table} WHEN old.rowid <= {indexed} BEGIN {forget} END;
-            CREATE TRIGGER {search.name}_update AFTER UPDATE OF {columns} ON {search.table} WHEN old.rowid <= {indexed}
-            BEGIN {forget} {add} END;
-        """)
+        for change, when, then in [
+            ("INSERT", "new", add), ("DELETE", "old", forget), (f"UPDATE OF {columns}", "old", f"{forget} {add}"),
+        ]:
+            self._db.execute(
+                f"CREATE TRIGGER {search.name}_{change.split()[0].lower()} AFTER {change} ON {search.table} "
+                f"WHEN {when}.rowid <= {indexed} BEGIN {then} END"
+            )
+        self._db.execute("INSERT INTO pystore_search VALUES (?, ?)", (search.name, before))
 
     def index_searches(self, most: int = 1 << 60) -> bool:
         """Bring the full-text indexes up to date, at most `most` rows of each; whether all are now."""
         complete = True
         for search in self.schema.searches:
-            upto = self._db.execute("SELECT upto FROM pystore_search WHERE name = ?", (search.name,)).fetchone()[0]
-            newest = self._db.execute(f"SELECT max(rowid) FROM {search.table}").fetchone()[0] or 0
-            if newest <= upto:
+            begun = self._db.execute("SELECT upto FROM pystore_search WHERE name = ?", (search.name,)).fetchone()
+            oldest, newest = self._db.execute(
+                f"SELECT (SELECT min(rowid) FROM {search.table}), (SELECT max(rowid) FROM {search.table})"
+            ).fetchone()
+            if newest is None or (begun and newest <= begun[0]):
                 continue
-            until = min(newest, upto + most)
             columns = ", ".join(search.columns)
             self.savepoint("search")
+            upto = begun[0] if begun else oldest - 1
+            if not begun:
+                self._begin_search(search, upto)
+            until = min(newest, upto + most)
             self._db.execute(
                 f"INSERT INTO {search.name} (rowid, {columns}) "
                 f"SELECT rowid, {columns} FROM {search.table} WHERE rowid > ? AND rowid <= ? ORDER BY rowid",

@@ -279,6 +279,22 @@ def test_nothing_of_what_was_taken_back_is_run_later(view: View) -> None:
     assert view.read("SELECT * FROM note") == []
 
 
+def test_full_text_has_every_row_whatever_its_number_and_whenever_it_was_written(view: View) -> None:
+    at = "INSERT INTO note (position, note_id, text) VALUES (?, ?, ?)"
+    for position in (-7, 0, 5):
+        write(view, at, position, str(position), f"one {position}")
+    write(view, "DELETE FROM note WHERE position = 0")
+    write(view, "UPDATE note SET text = 'one changed' WHERE position = 5")
+    assert found(view, "one") == ["one -7", "one changed"]
+    for position in (-9, 3, 9):
+        write(view, at, position, str(position), f"one {position}")
+    write(view, "DELETE FROM note WHERE position = -7")
+    write(view, "UPDATE note SET text = 'two' WHERE position = 5")
+    assert found(view, "one") == ["one -9", "one 3", "one 9"]
+    assert found(view, "changed") == []
+    write(view, "INSERT INTO note_search (note_search, rank) VALUES ('integrity-check', 1)")
+
+
 # -- images
 
 
