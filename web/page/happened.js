@@ -84,10 +84,10 @@ export function named(spans) {
   return sum;
 }
 
-/** Why an event was set aside, for a person. The reason itself is for whoever wants to know. @param {string} reason */
+/** Why an event was set aside, for a person. @param {string} reason as the store gives it */
 export function plainly(reason) {
   if (/UNIQUE/.test(reason)) return 'The same thing was here already.';
   if (/FOREIGN KEY|does not exist|no conversation|is not here/i.test(reason)) return 'It belongs to something that is not here, or was undone.';
   if (/stopped the program/.test(reason)) return 'It stopped the program twice and is left out.';
-  return 'It does not fit what was here.';
+  return `It does not fit what was here. ${reason}`;
 }

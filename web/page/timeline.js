@@ -313,7 +313,6 @@ function Details({ event, text }) {
     <div class="details">
       ${text && html`<div class="text" dir="auto" tabIndex="0" role="group" aria-label="Text">${text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}…` : text}</div>`}
       <p class="small">${precisely(event.time)}, ${isHere ? 'in this browser' : 'elsewhere'}.</p>
-      ${event.conflict !== null && html`<p class="small">The reason in full: ${event.conflict}</p>`}
       <div class="deeds">
         <button type="button" class="button" onClick=${() => app.look(event.id)}><${Icon} name="clock" />See everything as of then</button>
         ${event.type !== NEVER_UNDONE && html`<${UndoButton} event=${event} />`}
@@ -381,7 +380,7 @@ function Conflict({ event }) {
     <div class="conflict">
       <p class="told-of" dir="auto"><b>${what}</b>${text && `: ${text.slice(0, 300)}`}</p>
       <p class="bad"><${Icon} name="warn" />${plainly(event.reason)}</p>
-      <p class="small">${precisely(event.time)}. The reason in full: ${event.reason}</p>
+      <p class="small">${precisely(event.time)}</p>
       <div class="deeds">
         <${UndoButton} event=${event} />
         <button type="button" class="button" onClick=${() => app.go('timeline', null, null, event.id)}><${Icon} name="clock" />See everything as of then</button>
