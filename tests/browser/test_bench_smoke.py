@@ -22,7 +22,7 @@ def test_the_benchmark_measures_every_part_and_every_contender(tmp_path: Path) -
     measured = {part: {one["contender"] for one in report["figures"] if one["part"] == part} for part in parts}
     assert measured == {
         "boot": {"pystore", "plain boot", "textbook boot", "empty page"},
-        "append": {"pystore", "raw", "dexie"},
+        "append": {"pystore", "raw", "dexie", "raw in a worker"},
         "bulk": {"pystore", "raw", "dexie", "dexie words", "raw unindexed", "raw per batch"},
         "queries": {"pystore", "raw", "dexie", "dexie words"},
     }
