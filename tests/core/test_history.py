@@ -227,7 +227,10 @@ async def test_a_past_moment_shows_what_was_there_then_while_the_store_goes_on(p
             past.close()
         nothing = await store.at(99)
         assert nothing.info["events"] == 0
-        assert (await store.at(str(nothing.info["order"]))).info == nothing.info
+        again = await store.at(str(nothing.info["order"]))
+        assert again.info == nothing.info
+        nothing.close()
+        again.close()
         past = await store.at(second)
         await add(store, 4)
         assert len(past.query("SELECT * FROM note")) == 2
