@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from web.build.server import FOR_EVER, TYPES, site_headers
+from web.build import server as web_server
 
 KEPT = ("/assets/", "/npm/", "/wheels/")
 """What never changes under its name, and is kept by the browser after the first visit."""
@@ -60,7 +60,7 @@ def _gzipped_size(path: Path) -> int:
 @contextmanager
 def serving(folders: dict[str, Path]) -> Iterator[Server]:
     """Serve `folders` by the prefix of the path, the longest first; `/` is the site, with the headers of `build.py serve`."""
-    headers = site_headers()
+    headers = web_server.site_headers()
     server = Server()
     prefixes = sorted(folders, key=len, reverse=True)
 
@@ -79,20 +79,19 @@ def serving(folders: dict[str, Path]) -> Iterator[Server]:
             body = file.read_bytes()
             server.sent.append((self.headers.get("Host", ""), file))
             self.send_response(HTTPStatus.OK)
-            self.send_header("Content-Type", TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "text/plain")
+            self.send_header("Content-Type", web_server.TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "text/plain")
             self.send_header("Content-Length", str(len(body)))
             if prefix == "/":
                 for name, value in headers.items():
                     self.send_header(name, value)
-            self.send_header("Cache-Control", FOR_EVER if path.startswith(KEPT) else "no-cache")
+            self.send_header("Cache-Control", web_server.FOR_EVER if path.startswith(KEPT) else "no-cache")
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
-        listener.daemon_threads = True
+    with web_server.Server(("127.0.0.1", 0), Handler) as listener:
         server.port = listener.server_address[1]
         thread = threading.Thread(target=listener.serve_forever, daemon=True)
         thread.start()

@@ -26,6 +26,6 @@ def test_the_benchmark_measures_every_part_and_every_contender(tmp_path: Path) -
         "bulk": {"pystore", "raw", "dexie", "dexie words", "raw unindexed", "raw per batch"},
         "queries": {"pystore", "raw", "dexie", "dexie words"},
     }
-    assert {one["part"] for one in report["figures"]} == {*measured, "visit", "file", "memory"}
+    assert {one["part"] for one in report["figures"]} == {*measured, "visit", "file", "history", "memory"}
     assert all(one["median"] >= 0 for one in report["figures"])
     assert all(str(one["target"]) in run.stdout for one in report["targets"])
