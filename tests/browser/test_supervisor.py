@@ -134,10 +134,10 @@ def test_a_worker_that_hangs_is_left_behind(page: Page, client_site: str, worker
     client = Client(page, client_site, worker)
     client.open(hangMs=2_000)
     client.append(note("1"))
-    in_worker(page.context, client, "const end = Date.now() + 60_000; while (Date.now() < end);")
+    in_worker(page.context, client, "const end = Date.now() + 240_000; while (Date.now() < end);")
     began = time.monotonic()
     client.append(note("2"))
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < 200  # the busier the machine the longer, but it is not waited for
     assert client.notes() == ["1", "2"]
     assert "restarting" in client.states()
 
