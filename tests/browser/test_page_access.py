@@ -42,7 +42,7 @@ def test_axe_finds_nothing_in_any_room(launch: Launch, site: str, theme: str, wi
     page.keyboard.press("Escape")
     assistant.room("Data")
     assistant.give({"name": "noise.zip", "mimeType": "application/zip", "buffer": b"noise"})
-    expect(assistant.notices).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_visible()
     expect(page.locator(".events li").first).to_be_visible()
     assert findings(page) == []
     page.get_by_role("button", name="Forget this assistant").click()
