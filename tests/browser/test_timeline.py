@@ -226,8 +226,6 @@ def test_a_moment_is_chosen_by_dragging(assistant: AssistantPage) -> None:
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 2, middle, steps=10)
     expect(page.locator(".banner")).to_contain_text("of 6 changes were made by then")
-    half = assistant.conversations.count()
-    assert 0 < half < 5
     page.mouse.move(box["x"] + 13, middle, steps=10)
     page.mouse.up()
     expect(page.get_by_text("There were no conversations yet.")).to_be_visible()

@@ -127,7 +127,8 @@ export function VirtualList({
   }, [last, items.length]);
 
   const onScroll = () => {
-    const element = /** @type {HTMLDivElement} */ (box.current);
+    const element = box.current;
+    if (element === null) return; // the event was on its way when the list went
     const y = element.scrollTop;
     const at = rowAt(y);
     const key = keys[at];
