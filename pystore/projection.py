@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ CHECKPOINTS_OF_A_FOLD = 4
 """A long fold leaves a checkpoint after each such part of the log."""
 FAR_EVENTS = 32_000
 """Checkpoints farther from each other than this, and than a third of the log, have others put between them."""
+LATE_EVENTS = 1100
+"""So far from the end a checkpoint is left for what comes a little late, unless there is one not much farther."""
 FOLD_SLICE = 500
 """Events folded before other work gets its turn: about 10 ms."""
 
@@ -144,7 +147,7 @@ class Projection:
             )
         self.log.state = state
         if late or not state.shows_the_same(stored.marks):
-            await self.refold(on_progress)
+            await self.refold(on_progress=on_progress)
         else:
             self.shown = state
         return True
@@ -200,7 +203,7 @@ class Projection:
             await self._read_versions()
         is_behind = self.shown is not before or not before.shows_the_same(self.log.state.marks)
         if events is None or is_behind or (events and events[0].order <= before.newest):
-            await self.refold()
+            await self.refold(events[0].order if events else None)
             self._tell(None)
         elif events:
             self._tell(await self._fold_on(events))
@@ -208,27 +211,29 @@ class Projection:
             self.shown = self.log.state
         return len(events) if events is not None else self.log.state.events
 
-    async def refold(self, on_progress: Progress | None = None) -> None:
+    async def refold(self, earliest: Order | None = None, on_progress: Progress | None = None) -> None:
         """Make the view anew, of exactly the log as it is known here. For one who holds `exclusive`.
 
-        It is folded on from the newest checkpoint that is right, so the cost follows how far back the changes reach.
+        It is folded on from the newest checkpoint that is right, so the cost follows how far back the changes reach: to `earliest`,
+        if that is known.
         """
-        while (folded := await self.fold(self.log.state.marks, on_progress=on_progress)) is None:
+        while (folded := await self.fold(self.log.state.marks, earliest=earliest, on_progress=on_progress)) is None:
             before = self.log.state
             self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
         self._checkpointed = folded.start.events
         self.show(folded.view, self.log.state)
 
     async def fold(
-        self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None, *, from_nothing: bool = False
+        self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None, *, earliest: Order | None = None,
+        from_nothing: bool = False,
     ) -> Folded | None:
         """A new view of the events that are known here, up to `until` if given, but for those that `marks` undo.
 
-        None if the log was replaced meanwhile.
+        What was kept before events from `earliest` on came in is not begun with. None if the log was replaced meanwhile.
         """
         while True:
             usable = [] if from_nothing else await self.checkpoints.usable(self.log.state, marks, until)
-            view, kept = await self._begin(usable)
+            view, kept = await self._begin(kept for kept in usable if earliest is None or kept.state.newest < earliest)
             start = kept.state if kept else self._nothing()
             try:
                 shown = await self._fold_from(view, start, marks, until, on_progress)
@@ -266,8 +271,9 @@ class Projection:
             if until is not None:
                 events = [event for event in events if event.order <= until]
             await self._fold(projector, events, shown.events, known.events, on_progress)
-            for place in places:
-                del left[place]
+            if until is None or there[-1].order <= until:
+                for place in places:
+                    del left[place]
             is_whole = is_whole and known.knows(there[-1])
             ends = {event.replica: event for event in events}
             feeds = {**shown.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
@@ -289,14 +295,15 @@ class Projection:
         distance = max(end // CHECKPOINTS_OF_A_FOLD, 5 * NEAR_EVENTS)
         return self.read_only is None and now - before >= distance and end - now >= NEAR_EVENTS
 
-    async def show_added(self, view: View | None, document: VersionDocument, on_progress: Progress | None) -> None:
-        """Show what was added to the log: by `view`, if it was folded aside, else by a fold from nothing. For one who holds `exclusive`."""
+    async def show_added(self, aside: Aside, document: VersionDocument, on_progress: Progress | None) -> None:
+        """Show what was added to the log: by the view that was folded aside, else folded anew. For one who holds `exclusive`."""
         self.document = document
         self._checkpointed = 0
+        view = aside.take()
         if view is not None:
             self.show(view, self.log.state)
         else:
-            await self.refold(on_progress)
+            await self.refold(aside.earliest, on_progress)
         self.committed(None)
 
     async def _fold_on(self, events: list[Recorded]) -> frozenset[str] | None:
@@ -376,16 +383,25 @@ class Projection:
             image = view.image()
         await self.checkpoints.save(state, image)
         self._checkpointed = state.events
-        await self._fill(state.events)
+        await self._fill(state)
 
-    async def _fill(self, events: int) -> None:
-        """Fold the log once more, aside, if it grew so fast that past moments lie far from any checkpoint: that leaves some."""
-        if events < 1.5 * self._filled or await self.checkpoints.largest_gap() <= max(FAR_EVENTS, events // 3):
+    async def _fill(self, state: LogState) -> None:
+        """Where the log grew so fast that moments lie far from any checkpoint, fold it once more, aside: that leaves some."""
+        events = state.events
+        if events >= 1.5 * self._filled and await self.checkpoints.largest_gap() > max(FAR_EVENTS, events // 3):
+            self._filled = events
+            folded = await self.fold(state.marks, from_nothing=True)
+            if folded is not None:
+                folded.view.close()
+        ends = [kept.state.events for kept in await self.checkpoints.kept() if kept.state.events <= events - LATE_EVENTS]
+        if events - max(ends, default=0) <= max(3 * LATE_EVENTS, 2 * events // CHECKPOINT_AFTER_SHARE):
             return
-        self._filled = events
-        folded = await self.fold(self.log.state.marks, from_nothing=True)
-        if folded is not None:
-            folded.view.close()
+        async for (last, *_) in self.log.newest_first(LATE_EVENTS):
+            folded = await self.fold(state.marks, last.order)
+            if folded is not None:
+                with closing(folded.view):
+                    await self.checkpoints.save(folded.shown._replace(marks=state.marks), folded.view.image())
+            return
 
 
 class Aside:
@@ -399,9 +415,12 @@ class Aside:
         self._base = base
         self._projector: Projector | None = None
         self._is_given_up = False
+        self.earliest: Order | None = None
+        """The place of the first event that was folded."""
 
     def fold(self, events: list[Recorded]) -> None:
-        """Fold `events`, which are in order."""
+        """Fold `events`, which are in order, and come after those that were folded before."""
+        self.earliest = self.earliest or events[0].order
         if events[0].order <= self._base.newest or any(event.type in (UNDONE, REDONE) for event in events):
             self._is_given_up = True
             self.close()

@@ -381,7 +381,7 @@ class Store:
             if not await self.projection.checkpoints.make_room():
                 raise
             await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
-        await self.projection.show_added(aside.take(), document, on_progress)
+        await self.projection.show_added(aside, document, on_progress)
 
     def _horizon_ms(self) -> int:
         """What is dated later has to wait."""

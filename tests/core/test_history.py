@@ -505,3 +505,27 @@ async def test_a_log_that_grew_fast_gets_checkpoints_in_between(platform: Memory
         await store.upkeep(now=True)
         assert counted.events == 0  # not again before the log has grown much more
         await equal_to_a_fold(store)
+
+
+@pytest.mark.usefixtures("near")
+async def test_what_reaches_a_little_back_costs_little_also_after_the_log_grew_fast(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection_module, "LATE_EVENTS", 15)
+    counted = Counted()
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock), before_each=counted) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        for number in range(200):
+            clock.ms += 1000
+            if number == 190:
+                await other.restore([await saved(store)])
+                await add(other, "late")
+            await add(store, number)
+        await store.upkeep(now=True)
+        assert [kept.state.events for kept in await store.projection.checkpoints.kept()] == [185, 200]
+        counted.events = 0
+        await store.restore([await saved(other)])
+        assert counted.events == 16
+        await equal_to_a_fold(store)
