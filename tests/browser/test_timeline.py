@@ -212,6 +212,27 @@ def test_one_looks_at_a_moment_by_keys_while_what_another_tab_writes_arrives(ass
     expect(assistant.conversations).to_have_count(5)
 
 
+def test_a_moment_is_chosen_by_dragging(assistant: AssistantPage) -> None:
+    for number in range(5):
+        assistant.append(*a_conversation(f"c{number}", f"Number {number}"))
+        in_another_moment(assistant)
+    page = assistant.page
+    assistant.room("Timeline")
+    box = page.get_by_role("slider").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    expect(page.locator(".uplot canvas")).to_be_visible()
+    page.mouse.move(box["x"] + box["width"] - 13, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, middle, steps=10)
+    expect(page.locator(".banner")).to_contain_text("of 6 changes were made by then")
+    page.mouse.move(box["x"] - 13, middle, steps=10)  # beyond the left end: a few pixels before it the first ones may be there
+    page.mouse.up()
+    expect(page.get_by_text("There were no conversations yet.")).to_be_visible()
+    page.go_back()
+    expect(change(assistant, "Number 4")).to_be_visible()
+
+
 def test_going_back_says_what_it_undoes_and_can_itself_be_undone(assistant: AssistantPage) -> None:
     assistant.append(*a_conversation("c1", "Spring", "Where shall we go?", "To the sea."))
     assistant.append(*a_conversation("c2", "Autumn", "And then?"))
