@@ -371,8 +371,8 @@ export class App {
           this.stats = stats;
           if (this.seen) this.keepSeen(this.seen);
         }
-      } catch {
-        // The state line tells if the store is gone; the figures stay as they were.
+      } catch (error) {
+        if (this.store === store) this.fail(error);
       }
       this.changed();
     }, 300);

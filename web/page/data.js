@@ -132,7 +132,7 @@ function Recorded() {
   useEffect(() => {
     if (store === null) return undefined;
     let isStale = false;
-    void store.events({ limit: 8 }).then((rows) => isStale || setEvents(rows), () => {});
+    void store.events({ limit: 8 }).then((rows) => isStale || setEvents(rows), (error) => isStale || app.fail(error));
     return () => { isStale = true; };
   }, [store, stats?.events]);
   return html`
@@ -199,7 +199,10 @@ function Versions() {
   const { store } = app;
   const [versions, setVersions] = useState(/** @type {import('./types.js').Versions | null} */ (null));
   useEffect(() => {
-    if (store) void store.versions().then(setVersions, () => setVersions(null));
+    if (store === null) return undefined;
+    let isStale = false;
+    void store.versions().then((found) => isStale || setVersions(found), (error) => isStale || app.fail(error));
+    return () => { isStale = true; };
   }, [store]);
   return html`
     <section class="card" aria-labelledby="versions">

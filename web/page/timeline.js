@@ -236,7 +236,10 @@ function SetAside() {
   const conflicts = app.stats?.conflicts ?? 0;
   const [waiting, setWaiting] = useState(/** @type {{ until: string }[]} */ ([]));
   useEffect(() => {
-    if (store) void store.waiting().then(setWaiting, () => setWaiting([]));
+    if (store === null) return undefined;
+    let isStale = false;
+    void store.waiting().then((found) => isStale || setWaiting(found), (error) => isStale || app.fail(error));
+    return () => { isStale = true; };
   }, [store, events]);
   return html`
     ${conflicts > 0 && html`
