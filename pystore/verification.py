@@ -57,9 +57,11 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
         except CorruptError as error:
             damage = error
         state, meta = projection.shown, await storage.meta()
-        shown = View(projection.schema, projection.view)
+        image = projection.view.image()
     check = _Check(state, breathe, on_progress)
-    with closing(shown):
+    await breathe()  # a large image takes its time to be made, and to be taken over
+    with closing(View(projection.schema, image)) as shown:
+        del image
         await check.log(storage, meta)
         if damage is not None and not check.problems:
             check.report(damage.message, damage.details.get("id"))  # in what another writer added

@@ -52,9 +52,9 @@ _REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", 
 
 
 class View:
-    """The tables of `schema`, empty, or as they stand in `image`: what `image()` gave for a schema with the same tables, or a view."""
+    """The tables of `schema`, empty, or as they stand in `image`: what `image()` gave for a schema with the same tables."""
 
-    def __init__(self, schema: Schema, image: bytes | View | None = None) -> None:
+    def __init__(self, schema: Schema, image: bytes | None = None) -> None:
         self.schema = schema
         self._db = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512, check_same_thread=False)
         self._cursor = self._db.cursor()
@@ -68,10 +68,7 @@ class View:
         self._compiling: set[str] = set()
         self._querying = False
         self._deadline = 0.0
-        if isinstance(image, View):
-            image.settle()
-            image._db.backup(self._db)  # noqa: SLF001  # it is a view as well
-        elif image is not None:
+        if image is not None:
             self._db.deserialize(image)
         # Not trusted_schema=OFF: the schema is the application's own, and its triggers write to the full-text indexes.
         self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;")

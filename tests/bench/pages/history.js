@@ -55,6 +55,7 @@ export async function history(count) {
   const merge = await timed(() => mine.imported(file));
   const [, , undone] = await mine.store.events({ limit: 3 });
   const undo = await timed(() => mine.store.undo(undone.id));
+  await rested(mine.store); // or what is kept anew after both is timed with the first moments
   const at = [];
   for (let i = 1; i < MOMENTS; i++) {
     at.push(await timed(async () => (await mine.store.at(Math.round((count * i) / MOMENTS))).close()));
