@@ -88,8 +88,8 @@ async def open_store(
             await store.close()
 
 
-def command(name: str) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], None]:
-    """Make an async function a command, by its signature; what it refuses is said in one line."""
+def command(name: str, *, among: typer.Typer = app) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], None]:
+    """Make an async function a command `among` others, by its signature; what it refuses is said in one line."""
 
     def register(function: Callable[..., Coroutine[Any, Any, None]]) -> None:
         @functools.wraps(function)
@@ -110,7 +110,7 @@ def command(name: str) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], N
             except KeyboardInterrupt:
                 _refuse("Stopped", "Stopped. What was not finished left no trace.", {}, 1, as_json=as_json)
 
-        app.command(name)(run)
+        among.command(name)(run)
 
     return register
 
