@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from pystore.assistant import schema
+from pystore.memory import MemoryPlatform
+from pystore.store import Store
 from tests.support.assistant_page import DATA, PATIENCE_MS, AssistantPage, a_conversation
 from tests.support.axe import findings
 from tests.support.chromium import Launch
@@ -316,3 +322,24 @@ def test_axe_finds_nothing_in_the_timeline_and_nothing_is_cut_off(launch: Launch
     expect(assistant.dialog.get_by_role("table")).to_be_visible()
     assert findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+async def a_file_from_the_future(ahead_ms: int) -> bytes:
+    """What an assistant with one conversation saves on a device whose clock is ahead."""
+    platform = MemoryPlatform(lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    async with await Store.open(schema, "other", platform=platform) as store:
+        lines = "\n".join(json.dumps(event) for event in a_conversation("c-later", "From tomorrow", "Hello"))
+        await store.append_json(lines.encode())
+        return b"".join([chunk async for chunk in store.save()])
+
+
+def test_changes_from_a_clock_that_is_ahead_are_told_and_wait(assistant: AssistantPage) -> None:
+    with ThreadPoolExecutor(1) as pool:  # an event loop runs in this thread
+        file = pool.submit(lambda: asyncio.run(a_file_from_the_future(86_400_000))).result()
+    assistant.append(*a_conversation("c", "From today"))
+    found = assistant.page.evaluate("(text) => pystore.store.restore(new Blob([text]))", file.decode())
+    assert (found["new"], found["waiting"]) == (2, 2)
+    assistant.room("Timeline")
+    expect(assistant.page.locator(".aside")).to_contain_text("2 changes from a clock that is ahead wait until their time comes, the first: ")
+    expect(change(assistant, "From today")).to_be_visible()
+    expect(change(assistant, "From tomorrow")).to_have_count(0)

@@ -246,7 +246,7 @@ function SetAside() {
       <p class="aside"><${Icon} name="warn" /><span>${count(conflicts, 'change')} could not be applied.${' '}<a href=${app.here('conflicts')}>See which, and why</a></span></p>
     `}
     ${waiting.length > 0 && html`
-      <p class="aside"><${Icon} name="clock" /><span>${count(waiting.length, 'change')} from a clock that is ahead ${waiting.length === 1 ? 'waits' : 'wait'} until its time comes: ${moment(String(waiting[0]?.until))}.</span></p>
+      <p class="aside"><${Icon} name="clock" /><span>${count(waiting.length, 'change')} from a clock that is ahead ${waiting.length === 1 ? 'waits until its time comes:' : 'wait until their time comes, the first:'} ${moment(String(waiting[0]?.until))}.</span></p>
     `}
   `;
 }
