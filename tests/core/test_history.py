@@ -315,6 +315,19 @@ def near(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection_module, "CHECKPOINT_AFTER_EVENTS", 5)
 
 
+async def a_late_file(store: Store, other: Store, clock: FakeClock, *, after: int, before: int, upkeep: bool) -> bytes:
+    """A file of `other`, which has the first `after` notes of `store` and one of its own; `store` grows by `before` more."""
+    for number in range(after + before):
+        clock.advance(1000)
+        if number == after:
+            await other.restore([await saved(store)])
+            await add(other, "late")
+        await add(store, number)
+        if upkeep:
+            await store.upkeep()
+    return await saved(other)
+
+
 @pytest.mark.usefixtures("near")
 async def test_the_cost_of_a_rewind_follows_how_far_back_it_reaches(clock: FakeClock) -> None:
     counted = Counted()
@@ -322,15 +335,9 @@ async def test_the_cost_of_a_rewind_follows_how_far_back_it_reaches(clock: FakeC
         await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock), before_each=counted) as store,
         await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
     ):
-        for number in range(100):
-            clock.ms += 1000
-            if number == 90:
-                await other.restore([await saved(store)])
-                await add(other, "late")
-            await add(store, number)
-            await store.upkeep()
+        late = await a_late_file(store, other, clock, after=90, before=10, upkeep=True)
         counted.events = 0
-        await store.restore([await saved(other)])
+        await store.restore([late])
         assert counted.events <= 25
         await equal_to_a_fold(store)
         counted.events = 0
@@ -517,15 +524,10 @@ async def test_what_reaches_a_little_back_costs_little_also_after_the_log_grew_f
         await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock), before_each=counted) as store,
         await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
     ):
-        for number in range(200):
-            clock.ms += 1000
-            if number == 190:
-                await other.restore([await saved(store)])
-                await add(other, "late")
-            await add(store, number)
+        late = await a_late_file(store, other, clock, after=190, before=10, upkeep=False)
         await store.upkeep(now=True)
         assert [kept.state.events for kept in await store.projection.checkpoints.kept()] == [185, 200]
         counted.events = 0
-        await store.restore([await saved(other)])
+        await store.restore([late])
         assert counted.events == 16
         await equal_to_a_fold(store)
