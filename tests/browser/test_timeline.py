@@ -340,6 +340,7 @@ def test_changes_from_a_clock_that_is_ahead_are_told_and_wait(assistant: Assista
     found = assistant.page.evaluate("(text) => pystore.store.restore(new Blob([text]))", file.decode())
     assert (found["new"], found["waiting"]) == (2, 2)
     assistant.room("Timeline")
-    expect(assistant.page.locator(".aside")).to_contain_text("2 changes from a clock that is ahead wait until their time comes, the first: ")
+    told = assistant.page.locator(".aside")
+    expect(told).to_contain_text("2 changes from a clock that is ahead wait until their time comes, the first: ")
     expect(change(assistant, "From today")).to_be_visible()
     expect(change(assistant, "From tomorrow")).to_have_count(0)
