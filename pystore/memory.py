@@ -127,6 +127,49 @@ def _changed(kept: dict[int, Segment], commit: Commit) -> dict[int, Segment]:
     return {segment.number: segment for segment in segments}
 
 
+class MemoryVault:
+    """One handle on a vault in memory."""
+
+    kind = "memory"
+
+    def __init__(self, platform: MemoryPlatform, name: str) -> None:
+        self._platform = platform
+        self._name = name
+        self._is_closed = False
+
+    async def read(self, name: str) -> bytes | None:
+        return self._files().get(name)
+
+    async def write(self, name: str, data: bytes) -> None:
+        self._files()
+        self._platform.vaults.setdefault(self._name, {})[name] = data
+
+    async def sizes(self, folder: str) -> dict[str, int]:
+        begin = f"{folder}/"
+        return {name.removeprefix(begin): len(data) for name, data in self._files().items() if name.startswith(begin)}
+
+    async def delete(self, name: str) -> None:
+        self._files().pop(name, None)
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self) -> AsyncGenerator[None]:
+        async with self._platform.locks.setdefault(f"{self._name}/vault", asyncio.Lock()):
+            yield
+
+    async def close(self) -> None:
+        self._is_closed = True
+
+    async def destroy(self) -> None:
+        self._files()
+        self._platform.vaults.pop(self._name, None)
+        self._is_closed = True
+
+    def _files(self) -> dict[str, bytes]:
+        if self._is_closed:
+            raise ClosedError("The vault is closed. Open the log again.")
+        return self._platform.vaults.get(self._name, {})
+
+
 def wall_clock_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -139,8 +182,10 @@ class MemoryPlatform:
 
     def __init__(self, clock: Callable[[], int] = wall_clock_ms) -> None:
         self.kept: dict[str, MemoryLog] = {}
+        self.vaults: dict[str, dict[str, bytes]] = {}
+        """The files of each log's vault."""
+        self.locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._clock = clock
-        self._writing: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def open_log(self, log: str) -> MemoryStorage:
         return MemoryStorage(self, log)
@@ -148,12 +193,15 @@ class MemoryPlatform:
     async def logs(self) -> list[str]:
         return sorted(self.kept)
 
+    async def open_vault(self, log: str) -> MemoryVault:
+        return MemoryVault(self, log)
+
     def now_ms(self) -> int:
         return self._clock()
 
     @contextlib.asynccontextmanager
     async def writing(self, log: str) -> AsyncGenerator[None]:
-        async with self._writing.setdefault(log, asyncio.Lock()):
+        async with self.locks.setdefault(f"{log}/write", asyncio.Lock()):
             yield
 
     async def breathe(self) -> None:

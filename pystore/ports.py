@@ -108,6 +108,45 @@ class LogStorage(Protocol):
         ...
 
 
+class VaultStorage(Protocol):
+    """Where the backups of one log are kept: files in folders, apart from the log, so that not both are lost at once.
+
+    A file's name is `folder/file`, both of `a-z 0-9 . _ -`. Every method may raise StorageError or a subclass; ClosedError after `close()`.
+    Whether what is read is what was written is for the reader to check.
+    """
+
+    kind: str
+    """What keeps it: `opfs`, `bucket`, `indexeddb`, `folder`, `memory`."""
+
+    async def read(self, name: str) -> bytes | None:
+        """The content of a file, or None."""
+        ...
+
+    async def write(self, name: str, data: bytes) -> None:
+        """Let a file hold `data`: all of it, or what it held before. Raises QuotaError, having changed nothing, if there is no space."""
+        ...
+
+    async def sizes(self, folder: str) -> dict[str, int]:
+        """The files of a folder, by name without the folder's, with their sizes in bytes. Empty if there is no such folder."""
+        ...
+
+    async def delete(self, name: str) -> None:
+        """Remove a file. One that is not there is no error."""
+        ...
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Keeps all others who ask for it waiting, in other windows and processes too: held while backups are made or removed."""
+        ...
+
+    async def close(self) -> None:
+        """Let go. Repeated calls do nothing."""
+        ...
+
+    async def destroy(self) -> None:
+        """Remove everything, for good, and close."""
+        ...
+
+
 class Platform(Protocol):
     """Where the store runs."""
 
@@ -120,6 +159,10 @@ class Platform(Protocol):
 
     async def logs(self) -> list[str]:
         """The names of the logs kept here, sorted."""
+        ...
+
+    async def open_vault(self, log: str) -> VaultStorage:
+        """The vault of a log. Nothing is made before something is written to it."""
         ...
 
     def now_ms(self) -> int:

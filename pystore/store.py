@@ -12,8 +12,9 @@ from typing import Any, Literal, Self
 from pystore import codec, history, verification, versions
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
+from pystore.backup.backups import Backups, safety_backup
 from pystore.backup.lines import Source
-from pystore.backup.save import gzipped, header_for, jsonl
+from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
 from pystore.errors import FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError, StorageError, ValidationError
 from pystore.event import Draft, Event, Recorded
@@ -29,6 +30,7 @@ from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_lines
 from pystore.schema import Schema
+from pystore.segment import blobs_in_order
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
 from pystore.waiting import Waiting
@@ -53,6 +55,8 @@ class Store:
         self.upkeep_error: Exception | None = None
         """Why the last upkeep failed, or None. Nothing is lost by it: the next one tries again."""
         self._appender = Appender(projection)
+        self.backups = Backups(projection, self._appender.settled, self.restore)
+        """The backups of this log: see `Backups`."""
         self._upkeep: asyncio.Task[None] | None = None
         self._stir = asyncio.Event()
         self._closed = False
@@ -116,13 +120,15 @@ class Store:
         if self._closed:
             return
         await self._finish()
+        await self.backups.close()
         await self.log.storage.close()
 
     async def forget(self) -> None:
-        """Remove the log and everything made from it, for good, and close."""
+        """Remove the log and everything made from it, backups too, for good, and close."""
         self.projection.check_open()
         await self._finish()
         try:
+            await self.backups.destroy()  # first: a log is not forgotten as long as a backup has it
             await self.log.storage.destroy()
         finally:
             await self.log.storage.close()
@@ -130,6 +136,7 @@ class Store:
     async def _finish(self) -> None:
         """Take nothing more, finish what was begun, and free the view."""
         self._closed = self.projection.closed = True
+        await self.backups.still()
         if self._upkeep is not None:
             self._upkeep.cancel()
             await asyncio.wait([self._upkeep])
@@ -314,14 +321,8 @@ class Store:
         """The log as a backup file, in chunks. Raises CorruptError, before the footer, at damage that was found."""
         self.projection.check_open()
         await self._appender.settled()
-        projection = self.projection
-        async with projection.exclusive:
-            bodies = await projection.all_bodies()
-            state, records = self.log.whole, self.view.counts()
-            if self.log.waiting.events:
-                bodies.append(self.log.waiting.body())
-        header = header_for(state, self.schema.name, self.platform.now_ms(), self.platform.name, projection.document, records)
-        chunks = jsonl(header, bodies, self.platform.breathe, on_progress)
+        header, bodies, _ = await snapshot(self.projection)
+        chunks = jsonl(header, blobs_in_order(bodies), self.platform.breathe, on_progress)
         async for chunk in gzipped(chunks) if gzip else chunks:
             yield chunk
 
@@ -341,13 +342,16 @@ class Store:
     ) -> dict[str, Any]:
         """Bring a backup file in: its events beside those that are here, or instead of them. All of it is checked first.
 
-        Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`, which takes the good part), FormatError, ForkError,
-        NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile): nothing was changed then. Killed
-        in the middle: as before or as after. Cancelled: as before; or it was too late, and this returns as if it were not.
+        Before everything is replaced a backup of it is made. Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`,
+        which takes the good part), FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError (another tab
+        wrote meanwhile): nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or it was
+        too late, and this returns as if it were not.
         """
         self._check_writable()
         await self._appender.settled()
         projection = self.projection
+        if mode == "replace" and self.log.state.events:
+            await safety_backup(self.backups, "Before everything was replaced")
         async with projection.exclusive, self.platform.writing(self.log.state.log):
             await projection.catch_up()
             self._check_writable()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
 from pystore.backup.lines import LineReader, Source
-from pystore.clock import iso_of
+from pystore.clock import MAX_FUTURE_MS, iso_of
 from pystore.errors import ChainError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
 from pystore.event import ENVELOPE_KEYS, Head, Recorded, check_feed, parse_line
 from pystore.input_profile import is_plain, load
@@ -116,6 +116,19 @@ async def verify(
     if log is not None:
         await _check_against(check, log, waiting)
     return result
+
+
+async def check_file(
+    source: Source, now_ms: int, breathe: Callable[[], Awaitable[None]], on_progress: Progress | None = None, *, salvage: bool = False
+) -> dict[str, Any]:
+    """What a backup holds, compared with nothing. Raises as `verify`."""
+    verified = await verify(
+        source, None, LogState("", "", "", ""), Waiting(), horizon_ms=now_ms + MAX_FUTURE_MS, salvage=salvage, breathe=breathe,
+        on_progress=on_progress,
+    )
+    summary = verified.summary()
+    del summary["new"], summary["known"]
+    return summary
 
 
 class _Feeds:

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from pystore.backup.format import FORMAT, Counts, Header, feed_heads, footer_line
 from pystore.clock import iso_of_ms
 from pystore.log import LogState
 from pystore.progress import Progress
-from pystore.segment import blobs_in_order
+from pystore.projection import Projection
+
+
+class Snapshot(NamedTuple):
+    """All that a log holds as of one moment: the header of its file, and bodies of segments with the events. `epoch`: see `LogState`."""
+
+    header: Header
+    bodies: list[bytes]
+    epoch: str
+
+
+async def snapshot(projection: Projection) -> Snapshot:
+    """What `projection` shows, and what waits beside it. Raises CorruptError, or ConflictError if others never stop writing."""
+    async with projection.exclusive:
+        bodies = await projection.all_bodies()
+        log, platform = projection.log, projection.platform
+        state, records = log.whole, projection.view.counts()
+        if log.waiting.events:
+            bodies.append(log.waiting.body())
+    header = header_for(state, projection.schema.name, platform.now_ms(), platform.name, projection.document, records)
+    return Snapshot(header, bodies, state.epoch)
 
 
 def header_for(state: LogState, schema: str, now_ms: int, by: str, versions: dict[str, Any], records: Mapping[str, int]) -> Header:
@@ -24,18 +44,18 @@ def header_for(state: LogState, schema: str, now_ms: int, by: str, versions: dic
 
 
 async def jsonl(
-    header: Header, bodies: Sequence[bytes], breathe: Callable[[], Awaitable[None]], on_progress: Progress | None
+    header: Header, blobs: Iterable[bytes] | AsyncIterable[bytes], breathe: Callable[[], Awaitable[None]], on_progress: Progress | None
 ) -> AsyncIterator[bytes]:
-    """The file in chunks: header, the events of `bodies` in the log's order, footer. Other work runs between chunks.
+    """The file in chunks: header, `blobs` of lines in the log's order, footer. Other work runs between chunks.
 
-    Raises CorruptError, before the footer is written, at a damaged body: what came is then not a valid backup.
+    What `blobs` raises comes before the footer: what was given until then is not a valid backup.
     """
     digest = sha256()
     line = header.line()
     digest.update(line)
     yield line
     done = 0
-    for blob in blobs_in_order(bodies):
+    async for blob in _each(blobs):
         digest.update(blob)
         yield blob
         done += blob.count(b"\n")
@@ -43,6 +63,15 @@ async def jsonl(
             on_progress("save", done, header.counts.events)
         await breathe()
     yield footer_line(done + 1, digest.hexdigest())
+
+
+async def _each(blobs: Iterable[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(blobs, AsyncIterable):
+        async for blob in blobs:
+            yield blob
+    else:
+        for blob in blobs:
+            yield blob
 
 
 async def gzipped(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

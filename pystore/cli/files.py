@@ -7,17 +7,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pystore.backup import restore as backup_restore
 from pystore.backup.lines import Source
+from pystore.backup.restore import check_file
 from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, OneFile, StoreFile, chunks, command, new_file, open_store
 from pystore.cli.terminal import Progress, answer, counted, printable
-from pystore.clock import MAX_FUTURE_MS
 from pystore.errors import CorruptError, FormatError
-from pystore.log import LogState
 from pystore.native.platform import NativePlatform
 from pystore.schema import Schema
 from pystore.verification import verify_log
-from pystore.waiting import Waiting
 
 MOST_TOLD = 20
 """Problems that are told in words."""
@@ -137,13 +134,7 @@ async def _verify_store(file: Path, schema: Schema, progress: Progress) -> dict[
 async def _verify(source: Source, progress: Progress, *, salvage: bool) -> dict[str, Any]:
     """What a backup holds, compared with nothing. Raises as `pystore.backup.restore.verify`."""
     platform = NativePlatform()
-    verified = await backup_restore.verify(
-        source, None, LogState("", "", "", ""), Waiting(), horizon_ms=platform.now_ms() + MAX_FUTURE_MS, salvage=salvage,
-        breathe=platform.breathe, on_progress=progress,
-    )
-    summary = verified.summary()
-    del summary["new"], summary["known"]
-    return summary
+    return await check_file(source, platform.now_ms(), platform.breathe, progress, salvage=salvage)
 
 
 def _waits(events: int) -> str:

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from pystore.native.folder import FolderVault
 from pystore.native.sqlite import SqliteStorage
 from pystore.versions import program
 
@@ -41,6 +42,10 @@ class NativePlatform:
 
     async def logs(self) -> list[str]:
         return sorted(path.name.removesuffix(SUFFIX) for path in self._folder.glob(f"*{SUFFIX}"))
+
+    async def open_vault(self, log: str) -> FolderVault:
+        path = self.path_of(log)
+        return FolderVault(path.with_name(f"{path.name}.vault"))
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -3,9 +3,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from hypothesis import given
 
-from pystore.memory import MemoryPlatform, MemoryStorage
+from pystore.memory import MemoryPlatform, MemoryStorage, MemoryVault
 from tests.contract.contract import CONTRACT, Medium, a_flipped_bit_of_a_checkpoint_is_noticed
 from tests.contract.model import HISTORIES, Step, agrees_with_the_model
+from tests.contract.vault import VAULT_CONTRACT, VaultMedium
 
 
 class MemoryMedium:
@@ -14,6 +15,9 @@ class MemoryMedium:
 
     async def open(self) -> MemoryStorage:
         return await self.platform.open_log("log")
+
+    async def open_vault(self) -> MemoryVault:
+        return await self.platform.open_vault("log")
 
     async def damage_checkpoint(self, name: str) -> None:
         raise NotImplementedError
@@ -25,6 +29,11 @@ APPLICABLE = [promise for promise in CONTRACT if promise is not a_flipped_bit_of
 
 @pytest.mark.parametrize("promise", APPLICABLE, ids=lambda promise: promise.__name__)
 async def test_memory_keeps_the_contract(promise: Callable[[Medium], Awaitable[None]]) -> None:
+    await promise(MemoryMedium())
+
+
+@pytest.mark.parametrize("promise", VAULT_CONTRACT, ids=lambda promise: promise.__name__)
+async def test_a_vault_in_memory_keeps_the_contract(promise: Callable[[VaultMedium], Awaitable[None]]) -> None:
     await promise(MemoryMedium())
 
 

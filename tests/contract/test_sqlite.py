@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
+from pystore.native.folder import FolderVault
 from pystore.native.platform import NativePlatform
 from pystore.native.sqlite import SqliteStorage
 from tests.contract.contract import CONTRACT, Medium
 from tests.contract.model import HISTORIES, Step, agrees_with_the_model
+from tests.contract.vault import VAULT_CONTRACT, VaultMedium
 
 
 class SqliteMedium:
@@ -20,6 +22,9 @@ class SqliteMedium:
 
     async def open(self) -> SqliteStorage:
         return await self.platform.open_log("log")
+
+    async def open_vault(self) -> FolderVault:
+        return await self.platform.open_vault("log")
 
     async def damage_checkpoint(self, name: str) -> None:
         with closing(sqlite3.connect(self.platform.path_of("log"))) as db:
@@ -41,6 +46,13 @@ def medium() -> Iterator[SqliteMedium]:
 @pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
 async def test_sqlite_keeps_the_contract(promise: Callable[[Medium], Awaitable[None]], medium: SqliteMedium) -> None:
     await promise(medium)
+
+
+@pytest.mark.parametrize("promise", VAULT_CONTRACT, ids=lambda promise: promise.__name__)
+async def test_a_vault_in_a_folder_keeps_the_contract(promise: Callable[[VaultMedium], Awaitable[None]]) -> None:
+    medium = SqliteMedium()
+    await promise(medium)
+    medium.folder.cleanup()
 
 
 @settings(max_examples=settings().max_examples // 3)  # each syncs the disk many times

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pystore.errors import OutcomeUnknownError, QuotaError, UnavailableError
 from pystore.memory import MemoryPlatform
-from pystore.ports import Checkpoint, Commit, LogStorage, Segment
+from pystore.ports import Checkpoint, Commit, LogStorage, Segment, VaultStorage
 
 
 class UntranslatedError(Exception):
@@ -121,6 +121,48 @@ class FaultyStorage:
         await self._storage.destroy()
 
 
+class FaultyVault:
+    """A vault that keeps to a plan."""
+
+    kind = "faulty"
+
+    def __init__(self, vault: VaultStorage, plan: Plan) -> None:
+        self._vault = vault
+        self._plan = plan
+
+    async def _begin(self, operation: str) -> None:
+        for call in self._plan.before:
+            await call(operation)
+        if self._plan.fails(operation):
+            raise self._plan.error()
+
+    async def read(self, name: str) -> bytes | None:
+        await self._begin("vault read")
+        return await self._vault.read(name)
+
+    async def write(self, name: str, data: bytes) -> None:
+        await self._begin("vault write")
+        await self._vault.write(name, data)
+
+    async def sizes(self, folder: str) -> dict[str, int]:
+        await self._begin("vault sizes")
+        return await self._vault.sizes(folder)
+
+    async def delete(self, name: str) -> None:
+        await self._begin("vault delete")
+        await self._vault.delete(name)
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        return self._vault.exclusive()
+
+    async def close(self) -> None:
+        await self._vault.close()
+
+    async def destroy(self) -> None:
+        await self._begin("vault destroy")
+        await self._vault.destroy()
+
+
 class FaultyPlatform:
     """A platform over another one, whose data it shares; its storages keep to `plan`."""
 
@@ -135,6 +177,9 @@ class FaultyPlatform:
 
     async def logs(self) -> list[str]:
         return await self.platform.logs()
+
+    async def open_vault(self, log: str) -> FaultyVault:
+        return FaultyVault(await self.platform.open_vault(log), self.plan)
 
     def now_ms(self) -> int:
         return self.platform.now_ms()

@@ -11,7 +11,7 @@ from pystore.event import Event, Recorded, parse_line
 from pystore.marks import Marks
 from pystore.projector import Projector
 from pystore.schema import Schema
-from pystore.segment import events_in, pack
+from pystore.segment import events_in
 from pystore.store import Store
 from pystore.view import View
 
@@ -159,7 +159,8 @@ async def a_part(store: Store, replicas: Sequence[str]) -> bytes:
     header = header_for(
         state._replace(feeds=feeds, counts=counts), store.schema.name, store.platform.now_ms(), "test", store.projection.document, {}
     )
-    return b"".join([chunk async for chunk in jsonl(header, [pack([event.line for event in events])], store.platform.breathe, None)])
+    lines = [event.line + b"\n" for event in events]
+    return b"".join([chunk async for chunk in jsonl(header, lines, store.platform.breathe, None)])
 
 
 def event_lines(file: bytes) -> list[bytes]:

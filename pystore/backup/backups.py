@@ -1,0 +1,263 @@
+"""The backups of a store: made by the clock and on demand, kept in layers, checked once a day, restored like any backup file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Literal, Protocol
+
+from pystore.backup.format import feed_heads
+from pystore.backup.layers import KEPT, BackupId, due
+from pystore.backup.lines import Source
+from pystore.backup.restore import check_file
+from pystore.backup.save import Snapshot, snapshot
+from pystore.backup.vault import Vault
+from pystore.clock import ms_of_iso
+from pystore.errors import CorruptBackupError, CorruptError, QuotaError, ValidationError
+from pystore.progress import Progress
+from pystore.projection import Projection
+
+FIRST_AFTER_S = 5.0
+"""The first one is made so long after the store was opened: whoever opened it comes first."""
+LOOK_EVERY_S = 60.0
+VERIFY_EVERY_MS = 24 * 3600 * 1000
+MAX_LABEL = 200
+
+
+class Restore(Protocol):
+    """`Store.restore`."""
+
+    async def __call__(
+        self, source: Source, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """See there."""
+        ...
+
+
+class Backups:
+    """The backups of one open store; `store.backups`."""
+
+    def __init__(self, projection: Projection, settled: Callable[[], Awaitable[None]], restore: Restore) -> None:
+        self._projection = projection
+        self._settled = settled
+        self._restore = restore
+        self._opened: Vault | None = None
+        self._clockwork: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self.error: Exception | None = None
+        """Why the clock's last round failed, or None. Nothing is lost by it: the next round tries again."""
+
+    async def vault(self) -> Vault:
+        """Where they are kept."""
+        if self._opened is None:
+            platform = self._projection.platform
+            self._opened = Vault(await platform.open_vault(self._projection.log.state.log), platform.breathe)
+        return self._opened
+
+    # -- asking
+
+    async def list(self) -> Sequence[dict[str, Any]]:
+        """All backups, newest first: `id`, `layer`, `label`, `time`, `size` (bytes), `own` (of them not shared with others), `sha256`,
+        `versions`, counts of `events`, `by_type` and `records`; `damaged` (why, or None), and what the last check found (`verified`).
+        """  # noqa: D205
+        return await (await self.vault()).described()
+
+    async def stats(self) -> dict[str, Any]:
+        """How many there are, how large they are together, from when, and by layer; and whether the clock makes them (`running`)."""
+        vault = await self.vault()
+        settings = await vault.settings()
+        layers = {layer: settings.kept(layer) for layer in KEPT}
+        return {
+            **await vault.stats(), "keep": layers, "minutes": settings.minutes, "remind_days": settings.remind_days,
+            "running": self._clockwork is not None, "error": str(self.error) if self.error else None,
+        }
+
+    async def verify(self, id_: str | None = None, *, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Check one backup, line by line, as restoring it would: what it holds. Raises CorruptBackupError if it is not what was made.
+
+        Without an id all of them: `good` and `damaged` ids, the latter with the reason. A part that several share is looked at once.
+        """
+        vault, now_ms = await self.vault(), self._projection.platform.now_ms()
+        if id_ is None:
+            verdicts = await vault.check(on_progress)
+            await vault.note_verified(verdicts, now_ms)
+            damaged = {one: why for one, why in verdicts.items() if why is not None}
+            return {"good": [one for one in verdicts if one not in damaged], "damaged": damaged}
+        wanted = _id(id_)
+        await vault.manifest(wanted)
+        try:
+            found = await check_file(vault.file(wanted, on_progress), now_ms, self._projection.platform.breathe)
+        except CorruptBackupError as error:
+            await vault.note_verified({id_: error.message}, now_ms)
+            raise
+        await vault.note_verified({id_: None}, now_ms)
+        return found
+
+    async def file(self, id_: str, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+        """A backup as a file (JSONL), in chunks. Raises CorruptBackupError, before its end, if it is damaged."""
+        async for piece in (await self.vault()).file(_id(id_), on_progress):
+            yield piece
+
+    # -- changing
+
+    async def create(self, label: str = "", *, layer: str = "manual") -> dict[str, Any]:
+        """Make a backup now, of all that was appended before; what `list` says of it. What its layer keeps no more goes."""
+        if layer not in KEPT:
+            raise ValidationError(f"There is no layer {layer!r} of backups: {', '.join(KEPT)}.", layer=layer)
+        if len(label) > MAX_LABEL:
+            raise ValidationError(f"A label has at most {MAX_LABEL} characters.")
+        (id_,) = await self._make([layer], label)
+        return next(one for one in await self.list() if one["id"] == str(id_))
+
+    async def restore(
+        self, id_: str, *, mode: Literal["merge", "replace"] = "merge", on_progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Bring a backup in, as `Store.restore` does a file: all of it is checked before anything changes."""
+        return await self._restore(self.file(id_), mode=mode, on_progress=on_progress)
+
+    async def remove(self, id_: str) -> None:
+        """Remove a backup, and what only it holds. Raises ValidationError if there is none of that id."""
+        vault, wanted = await self.vault(), _id(id_)
+        async with vault.storage.exclusive():
+            if wanted not in await vault.ids():
+                raise ValidationError(f"There is no backup {id_} any more.", id=id_)
+            await vault.remove([wanted])
+        self._tell()
+
+    async def configure(self, **changes: Any) -> dict[str, Any]:
+        """Change settings: `minutes` between two of the layer `auto`, `keep` ({layer: how many}), `remind_days`. Raises ValidationError."""
+        vault = await self.vault()
+        async with vault.storage.exclusive():
+            settings = (await vault.settings()).changed(changes)
+            await vault.choose(settings)
+            await vault.prune(settings)
+        return settings.model_dump(mode="json")
+
+    async def start(self) -> None:
+        """Let the clock make backups, now and whenever the store is opened by a program that follows it (the page does)."""
+        await self.configure(running=True)
+        self._follow()
+
+    async def stop(self) -> None:
+        """Let the clock make no more backups, until `start`. Those that are there stay."""
+        await self.configure(running=False)
+        await self.still()
+
+    async def follow_clock(self) -> None:
+        """Make backups by the clock as long as the store is open, unless people have stopped that."""
+        if (await (await self.vault()).settings()).running:
+            self._follow()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever this store made or removed a backup."""
+        self._listeners.append(listener)
+
+    # -- by the clock
+
+    async def make_due(self, *, is_start: bool = False) -> Sequence[str]:
+        """Make the backups that are due, each layer's once, however long nobody looked; their ids. None if nothing changed since.
+
+        `is_start`: one of the layer `auto` is due whatever the clock says.
+        """
+        vault, projection = await self.vault(), self._projection
+        settings = await vault.settings()
+        ids = await vault.ids()
+        layers = due(ids, settings, projection.platform.now_ms())
+        if is_start and "auto" not in layers and settings.kept("auto"):
+            layers.insert(0, "auto")
+        state = projection.log.whole
+        heads = feed_heads(state.feeds)
+        changed = []
+        for layer in layers:
+            newest = max((one for one in ids if one.layer == layer), default=None)
+            if state.events and (newest is None or not await vault.holds(newest, state.epoch, heads, projection.document)):
+                changed.append(layer)
+        return [str(one) for one in await self._make(changed, "")] if changed else []
+
+    async def verify_due(self) -> bool:
+        """Check all backups if one of them was not checked for a day; whether that was so."""
+        vault, now_ms = await self.vault(), self._projection.platform.now_ms()
+        verified = await vault.verified()
+        ids = [str(one) for one in await vault.ids()]
+        if all(one in verified and abs(now_ms - ms_of_iso(verified[one]["at"])) < VERIFY_EVERY_MS for one in ids):
+            return False
+        await self.verify()
+        return True
+
+    async def close(self) -> None:
+        """Stop the clock and let go of the vault. Repeated calls do nothing."""
+        await self.still()
+        if self._opened is not None:
+            await self._opened.storage.close()
+
+    async def destroy(self) -> None:
+        """Remove all backups, for good."""
+        await self.still()
+        await (await self.vault()).storage.destroy()
+
+    def _follow(self) -> None:
+        if self._clockwork is None:
+            self._clockwork = asyncio.ensure_future(self._work())
+
+    async def still(self) -> None:
+        """Let the clock rest; what it is at is stopped, and leaves nothing half-done."""
+        if self._clockwork is not None:
+            self._clockwork.cancel()
+            await asyncio.wait([self._clockwork])
+            self._clockwork = None
+
+    async def _work(self) -> None:
+        await asyncio.sleep(FIRST_AFTER_S)
+        is_start = True
+        while True:
+            try:
+                await self.make_due(is_start=is_start)
+                is_start = False
+                await self.verify_due()
+            except Exception as error:  # noqa: BLE001
+                self.error = error
+                self._tell()
+            else:
+                self.error = None
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _make(self, layers: Sequence[str], label: str) -> Sequence[BackupId]:
+        await self._settled()
+        vault, projection = await self.vault(), self._projection
+        taken = await snapshot(projection)
+        async with vault.storage.exclusive():
+            made = [await self._add(vault, taken, layer, label) for layer in layers]
+            await vault.prune(await vault.settings())
+            await vault.note_verified(dict.fromkeys(map(str, made)), projection.platform.now_ms())
+        self._tell()
+        return made
+
+    async def _add(self, vault: Vault, taken: Snapshot, layer: str, label: str) -> BackupId:
+        projection = self._projection
+        try:
+            return await vault.add(taken, layer, label, projection.platform.now_ms())
+        except QuotaError:
+            if not await projection.checkpoints.make_room():
+                raise
+            return await vault.add(taken, layer, label, projection.platform.now_ms())
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+
+def _id(text: str) -> BackupId:
+    id_ = BackupId.parse(text)
+    if id_ is None:
+        raise ValidationError(f"{text[:100]!r} is not the id of a backup.", id=text[:100])
+    return id_
+
+
+async def safety_backup(backups: Backups, label: str) -> str | None:
+    """A backup in the layer `before-restore`, of what is about to be replaced; its id. None where nothing whole is left to be saved."""
+    with suppress(CorruptError):
+        return str((await backups.create(label, layer="before-restore"))["id"])
+    return None
+
+

@@ -1,0 +1,98 @@
+"""The layers of automatic backups: which is due when, and how many of each are kept."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import pydantic
+
+from pystore.errors import ValidationError
+
+KEPT = {"auto": 10, "hourly": 24, "daily": 7, "weekly": 4, "manual": 100, "before-migration": 10, "before-restore": 10}
+"""How many backups each layer keeps, unless told otherwise."""
+TIMED = ("auto", "hourly", "daily", "weekly")
+"""Those that are made by the clock."""
+_ID = re.compile(r"([0-9]{6,12})-([a-z-]{1,30})-([0-9a-f]{12})")
+
+
+class Settings(pydantic.BaseModel):
+    """What people choose about the backups of a log."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    running: bool = True
+    """Whether backups are made by the clock."""
+    minutes: int = pydantic.Field(default=15, ge=1, le=24 * 60)
+    """How often one of the layer `auto` is made, if something changed."""
+    keep: dict[str, pydantic.NonNegativeInt] = {}
+    """How many of a layer are kept, where that is not as in `KEPT`; 0: the layer is not made."""
+    remind_days: int = pydantic.Field(default=30, ge=0, le=3650)
+    """After how many days without a file outside the store people are reminded to download one; 0: never."""
+
+    def kept(self, layer: str) -> int:
+        """How many of a layer are kept."""
+        return self.keep.get(layer, KEPT.get(layer, 0))
+
+    def changed(self, changes: dict[str, Any]) -> Settings:
+        """These settings with some changed. Raises ValidationError for what cannot be."""
+        known = set(Settings.model_fields)
+        if unknown := sorted({*changes} - known) + sorted({*changes.get("keep", {})} - {*KEPT}):
+            raise ValidationError(f"There is no setting {unknown[0]!r} of backups.", setting=unknown[0])
+        try:
+            return Settings.model_validate({**self.model_dump(), **changes, "keep": {**self.keep, **changes.get("keep", {})}})
+        except pydantic.ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            raise ValidationError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+
+
+class BackupId(NamedTuple):
+    """What the id of a backup tells: its place among all, its layer, and when it was made (milliseconds since 1970)."""
+
+    number: int
+    layer: str
+    made_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.number:06d}-{self.layer}-{self.made_ms:012x}"
+
+    @classmethod
+    def parse(cls, text: str) -> BackupId | None:
+        """The id that a text is, or None."""
+        match = _ID.fullmatch(text)
+        return cls(int(match[1]), match[2], int(match[3], 16)) if match else None
+
+
+def period(layer: str, ms: int, minutes: int) -> object:
+    """What of the clock a time falls into: a backup of the layer is due once in each. Days and hours are those of the local time."""
+    if layer == "auto":
+        return ms // (minutes * 60_000)
+    local = time.localtime(ms / 1000)
+    day = date(local.tm_year, local.tm_mon, local.tm_mday).toordinal()
+    return {"hourly": (day, local.tm_hour), "daily": day, "weekly": day // 7}[layer]  # a day with 7 | ordinal is a Sunday
+
+
+def due(made: Iterable[BackupId], settings: Settings, now_ms: int) -> list[str]:
+    """The layers of which a backup is due now: however many fell due meanwhile, once each."""
+    newest: dict[str, BackupId] = {}
+    for one in sorted(made):
+        newest[one.layer] = one  # by number: the clock may have been wrong
+    return [
+        layer for layer in TIMED
+        if settings.kept(layer) and (
+            layer not in newest
+            or period(layer, newest[layer].made_ms, settings.minutes) != period(layer, now_ms, settings.minutes)
+        )
+    ]
+
+
+def superfluous(made: Sequence[BackupId], settings: Settings) -> list[BackupId]:
+    """Those that are more than their layer keeps: the oldest."""
+    gone = []
+    for layer in {one.layer for one in made}:
+        of_layer = sorted(one for one in made if one.layer == layer)
+        gone += of_layer[: max(0, len(of_layer) - settings.kept(layer))] if layer in KEPT else []
+    return gone

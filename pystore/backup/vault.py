@@ -1,0 +1,304 @@
+"""The vault: the automatic backups of one log, kept apart from it.
+
+    chunks/<SHA-256>      runs of events, each kept once, however many backups name it
+    damaged/<SHA-256>     what was such a run; it is kept for whoever may still get something out of it, and counted as missing
+    backups/<id>          one backup: the header of the file that it stands for, and its chunks
+    state/...             settings, and what the last check found: small JSON that can be made anew
+
+A backup is a manifest: two lines of JSON, the second with the SHA-256 of the first, compressed. As it names its chunks by
+theirs, that one hash speaks for all of it. It is written after its chunks, and read back, so it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Literal
+
+import pydantic
+
+from pystore import codec
+from pystore.backup.chunks import Chunk, in_order, kept_of, missing
+from pystore.backup.format import FeedHead, Header, footer_line, footer_of
+from pystore.backup.layers import BackupId, Settings, superfluous
+from pystore.backup.save import Snapshot, jsonl
+from pystore.clock import iso_of_ms
+from pystore.compression import compress, decompress
+from pystore.errors import CorruptBackupError, FormatError, PyStoreError, StorageError, ValidationError
+from pystore.event import Recorded
+from pystore.ports import VaultStorage
+from pystore.progress import Progress
+from pystore.segment import events_in
+
+CHUNKS, BACKUPS, DAMAGED = "chunks", "backups", "damaged"
+SETTINGS, VERIFIED = "state/settings.json", "state/verified.json"
+
+
+class Manifest(pydantic.BaseModel):
+    """One backup: what it is, and of which chunks it is made."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    kind: Literal["vault-backup"] = pydantic.Field(alias="pystore")
+    format: Literal[1]
+    label: str
+    epoch: str
+    """Which life of the log it is of: see `LogState`."""
+    header: Header
+    chunks: list[Chunk]
+
+    def line(self) -> bytes:
+        """The manifest's first line."""
+        return codec.encode(self.model_dump(mode="json", by_alias=True)) + b"\n"
+
+
+class Vault:
+    """The backups in `storage`. Whoever makes or removes some holds `storage.exclusive()`."""
+
+    def __init__(self, storage: VaultStorage, breathe: Callable[[], Awaitable[None]]) -> None:
+        self.storage = storage
+        self._breathe = breathe
+
+    # -- what there is
+
+    async def ids(self) -> list[BackupId]:
+        """All backups, the oldest first."""
+        found = (BackupId.parse(name) for name in await self.storage.sizes(BACKUPS))
+        return sorted(one for one in found if one is not None)
+
+    async def manifest(self, id_: BackupId) -> Manifest:
+        """One backup. Raises ValidationError if there is none of that id, CorruptBackupError if it is damaged."""
+        raw = await self.storage.read(f"{BACKUPS}/{id_}")
+        if raw is None:
+            raise ValidationError(f"There is no backup {id_} any more.", id=str(id_))
+        return _manifest_of(raw, id_)
+
+    async def described(self) -> list[dict[str, Any]]:
+        """All backups, newest first: see `Backups.list`."""
+        raws = {id_: await self.storage.read(f"{BACKUPS}/{id_}") or b"" for id_ in await self.ids()}
+        verified = await self.verified()
+        manifests: dict[BackupId, Manifest | CorruptBackupError] = {}
+        for id_, raw in raws.items():
+            try:
+                manifests[id_] = _manifest_of(raw, id_)
+            except CorruptBackupError as error:
+                manifests[id_] = error
+        users: dict[str, int] = {}
+        for manifest in manifests.values():
+            if isinstance(manifest, Manifest):
+                for name in {chunk.sha256 for chunk in manifest.chunks}:
+                    users[name] = users.get(name, 0) + 1
+        return [
+            {"id": str(id_), "layer": id_.layer, "time": iso_of_ms(id_.made_ms), **_described(manifest, len(raws[id_]), users),
+             "verified": verified.get(str(id_))}
+            for id_, manifest in reversed(manifests.items())
+        ]
+
+    async def stats(self) -> dict[str, Any]:
+        """How many backups there are and what they take: in all, and by layer."""
+        ids = await self.ids()
+        total = sum([size for folder in (BACKUPS, CHUNKS, DAMAGED) for size in (await self.storage.sizes(folder)).values()])
+        layers = {}
+        for layer in sorted({one.layer for one in ids}):
+            of_layer = [one for one in ids if one.layer == layer]
+            layers[layer] = {"count": len(of_layer), **_span(of_layer)}
+        return {
+            "where": self.storage.kind, "count": len(ids), "bytes": total, **_span(ids), "layers": layers,
+        }
+
+    # -- making and removing
+
+    async def add(self, snapshot: Snapshot, layer: str, label: str, now_ms: int) -> BackupId:
+        """Keep a backup of `snapshot`; all of it is there and was read back on return, or nothing is. For one who holds `exclusive`."""
+        storage = self.storage
+        ids = await self.ids()
+        there = await storage.sizes(CHUNKS)
+        kept = await self._kept(ids, snapshot, there)
+        chunks = [chunk for run in kept.values() for chunk in run]
+        feeds = {replica: head.seq for replica, head in snapshot.header.replicas.items()}
+        async for made in missing(snapshot.bodies, feeds, kept, self._breathe):
+            chunks.append(made.chunk)
+            if made.chunk.sha256 not in there:
+                await self._write(f"{CHUNKS}/{made.chunk.sha256}", made.body)
+        manifest = Manifest.model_validate({
+            "pystore": "vault-backup", "format": 1, "label": label, "epoch": snapshot.epoch, "header": snapshot.header, "chunks": chunks,
+        })
+        id_ = BackupId(ids[-1].number + 1 if ids else 1, layer, now_ms)
+        await self._write(f"{BACKUPS}/{id_}", packed(manifest))
+        return id_
+
+    async def _kept(self, ids: list[BackupId], snapshot: Snapshot, there: Mapping[str, int]) -> dict[str, list[Chunk]]:
+        """Chunks of the newest backup of this life of the log that the next one has as well, by replica."""
+        for id_ in reversed(ids):
+            try:
+                manifest = await self.manifest(id_)
+            except CorruptBackupError:
+                continue
+            if manifest.epoch == snapshot.epoch:
+                of_feed: dict[str, list[Chunk]] = {}
+                for chunk in manifest.chunks:
+                    if there.get(chunk.sha256) == chunk.bytes:
+                        of_feed.setdefault(chunk.replica, []).append(chunk)
+                heads = snapshot.header.replicas
+                return {replica: kept_of(run, heads[replica].seq) for replica, run in of_feed.items() if replica in heads}
+        return {}
+
+    async def _write(self, name: str, data: bytes) -> None:
+        await self.storage.write(name, data)
+        if await self.storage.read(name) != data:
+            raise StorageError("A backup was written and could not be read back. What was there before is kept.")
+
+    async def holds(self, id_: BackupId, epoch: str, replicas: Mapping[str, FeedHead], versions: Mapping[str, Any]) -> bool:
+        """Whether a backup is whole and holds just these feeds of that life of the log, and these versions."""
+        try:
+            manifest = await self.manifest(id_)
+        except CorruptBackupError:
+            return False
+        return (manifest.epoch, manifest.header.replicas, manifest.header.versions) == (epoch, replicas, versions)
+
+    async def remove(self, ids: Iterable[BackupId]) -> None:
+        """Remove backups, and the chunks that no other one names. For one who holds `exclusive`."""
+        gone = set(ids)
+        if gone:
+            for id_ in gone:
+                await self.storage.delete(f"{BACKUPS}/{id_}")
+            await self.sweep()
+
+    async def prune(self, settings: Settings) -> None:
+        """Remove what is more than the layers keep. For one who holds `exclusive`."""
+        await self.remove(superfluous(await self.ids(), settings))
+
+    async def sweep(self) -> None:
+        """Remove chunks that no backup names; none while a backup cannot be read: it may name them. For one who holds `exclusive`."""
+        try:
+            named = {chunk.sha256 for id_ in await self.ids() for chunk in (await self.manifest(id_)).chunks}
+        except CorruptBackupError:
+            return
+        for name in (await self.storage.sizes(CHUNKS)).keys() - named:
+            await self.storage.delete(f"{CHUNKS}/{name}")
+
+    # -- reading
+
+    async def file(self, id_: BackupId, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
+        """The backup as a file, in chunks. Raises CorruptBackupError, before its end, if it is not what was written."""
+        manifest = await self.manifest(id_)
+        lines = in_order(manifest.chunks, self._events)
+        async for piece in jsonl(manifest.header, lines, self._breathe, on_progress):
+            yield piece
+
+    async def _events(self, chunk: Chunk) -> list[Recorded]:
+        return events_in(await self._body(chunk))
+
+    async def _body(self, chunk: Chunk) -> bytes:
+        body = await self.storage.read(f"{CHUNKS}/{chunk.sha256}")
+        if body is None or sha256(body).hexdigest() != chunk.sha256:
+            raise CorruptBackupError(
+                f"This backup is damaged: the part with events {chunk.replica}:{chunk.first} to {chunk.last} "
+                f"{'is missing' if body is None else 'was altered'}. Use another one.",
+                chunk=chunk.sha256, replica=chunk.replica, first=chunk.first, last=chunk.last,
+            )
+        return body
+
+    async def check(self, on_progress: Progress | None = None) -> dict[str, str | None]:
+        """What is wrong with each backup (None: nothing), by id. A chunk is read once, however many backups name it."""
+        verdicts: dict[str, str | None] = {}
+        chunks: dict[str, str | None] = {}
+        ids = await self.ids()
+        for done, id_ in enumerate(ids, 1):
+            verdicts[str(id_)] = await self._check(id_, chunks)
+            if on_progress is not None:
+                on_progress("verify", done, len(ids))
+        return verdicts
+
+    async def _check(self, id_: BackupId, chunks: dict[str, str | None]) -> str | None:
+        try:
+            manifest = await self.manifest(id_)
+        except PyStoreError as error:
+            return error.message
+        for chunk in manifest.chunks:
+            if chunk.sha256 not in chunks:
+                try:
+                    await self._body(chunk)
+                    chunks[chunk.sha256] = None
+                except CorruptBackupError as error:
+                    chunks[chunk.sha256] = error.message
+                    await self._set_aside(chunk)
+                await self._breathe()
+            if (why := chunks[chunk.sha256]) is not None:
+                return why
+        return None
+
+    async def _set_aside(self, chunk: Chunk) -> None:
+        """Put away a chunk that is damaged: the next backup writes it anew if it can, and all that name it are whole again."""
+        async with self.storage.exclusive():
+            body = await self.storage.read(f"{CHUNKS}/{chunk.sha256}")
+            if body is not None and sha256(body).hexdigest() != chunk.sha256:
+                await self._write(f"{DAMAGED}/{chunk.sha256}", body)
+                await self.storage.delete(f"{CHUNKS}/{chunk.sha256}")
+
+    # -- small things that can be made anew
+
+    async def settings(self) -> Settings:
+        """What people chose; the defaults if that cannot be read."""
+        raw = await self.storage.read(SETTINGS)
+        try:
+            return Settings.model_validate_json(raw) if raw else Settings()
+        except pydantic.ValidationError:
+            return Settings()
+
+    async def choose(self, settings: Settings) -> None:
+        """Keep what people chose."""
+        await self.storage.write(SETTINGS, codec.encode(settings.model_dump(mode="json")))
+
+    async def verified(self) -> dict[str, dict[str, Any]]:
+        """What checks found, by id: when (`at`, UTC), whether it was `good`, and `why` not."""
+        raw = await self.storage.read(VERIFIED)
+        try:
+            found = codec.decode(raw) if raw else {}
+        except ValueError:
+            found = {}
+        return found if isinstance(found, dict) else {}
+
+    async def note_verified(self, verdicts: Mapping[str, str | None], now_ms: int) -> None:
+        """Keep what a check found, and forget what is known of backups that are gone."""
+        there = {str(id_) for id_ in await self.ids()}
+        found = await self.verified()
+        found.update((id_, {"at": iso_of_ms(now_ms), "good": why is None, "why": why}) for id_, why in verdicts.items())
+        await self.storage.write(VERIFIED, codec.encode({id_: one for id_, one in found.items() if id_ in there}))
+
+
+def packed(manifest: Manifest) -> bytes:
+    """A manifest as it is kept."""
+    line = manifest.line()
+    return compress(line + footer_line(1, sha256(line).hexdigest()))
+
+
+def _manifest_of(raw: bytes, id_: BackupId) -> Manifest:
+    try:
+        line, _, footer = decompress(raw).partition(b"\n")
+        said = footer_of(footer.rstrip(b"\n"))
+        if said is None or said.sha256 != sha256(line + b"\n").hexdigest():
+            raise FormatError("its checksum does not match")
+        return Manifest.model_validate_json(line)
+    except (PyStoreError, pydantic.ValidationError) as error:
+        message = f"The backup {id_} is damaged: what tells its parts cannot be read. Use another one."
+        raise CorruptBackupError(message, id=str(id_)) from error
+
+
+def _described(manifest: Manifest | CorruptBackupError, size: int, users: Mapping[str, int]) -> dict[str, Any]:
+    if not isinstance(manifest, Manifest):
+        return {"label": "", "size": size, "own": size, "events": None, "damaged": manifest.message}
+    header = manifest.header
+    return {
+        "label": manifest.label, "size": size + sum(chunk.bytes for chunk in manifest.chunks),
+        "own": size + sum(chunk.bytes for chunk in manifest.chunks if users[chunk.sha256] == 1),
+        "sha256": sha256(manifest.line()).hexdigest(), "versions": header.versions, "events": header.counts.events,
+        "by_type": header.counts.by_type, "records": header.counts.records, "damaged": None,
+    }
+
+
+def _span(ids: list[BackupId]) -> dict[str, str | None]:
+    times = [one.made_ms for one in ids]
+    return {"oldest": iso_of_ms(min(times)) if times else None, "newest": iso_of_ms(max(times)) if times else None}
+
+

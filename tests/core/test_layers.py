@@ -1,0 +1,92 @@
+"""Which backup is due when, and which goes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pystore.backup.layers import KEPT, TIMED, BackupId, Settings, due, period, superfluous
+from pystore.errors import ValidationError
+from tests.support.fake_clock import START_MS
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+def local(ms: int) -> time.struct_time:
+    return time.localtime(ms / 1000)
+
+
+def made_at(ms: int, *layers: str) -> list[BackupId]:
+    return [BackupId(number, layer, ms) for number, layer in enumerate(layers, 1)]
+
+
+def test_a_new_vault_is_due_one_of_each_layer() -> None:
+    assert due([], Settings(), START_MS) == list(TIMED)
+
+
+def test_nothing_is_due_twice_in_the_same_quarter_of_an_hour() -> None:
+    start = START_MS - START_MS % (15 * MINUTE)
+    made = made_at(start, *TIMED)
+    assert due(made, Settings(), start + 15 * MINUTE - 1) == []
+    assert due(made, Settings(), start + 15 * MINUTE)[0] == "auto"
+
+
+def test_layers_that_fell_due_while_nobody_looked_are_due_once() -> None:
+    assert due(made_at(START_MS, *TIMED), Settings(), START_MS + 40 * DAY) == list(TIMED)
+
+
+@given(st.integers(min_value=START_MS, max_value=START_MS + 800 * DAY))
+def test_a_day_begins_at_midnight_and_a_week_on_sunday_of_the_local_time(ms: int) -> None:
+    then = ms + 7 * HOUR
+    same_day = local(ms)[:3] == local(then)[:3]
+    assert (period("daily", ms, 15) == period("daily", then, 15)) == same_day
+    is_new_week = not same_day and local(then).tm_wday == 6
+    assert (period("weekly", ms, 15) != period("weekly", then, 15)) == is_new_week
+    assert (period("hourly", ms, 15) == period("hourly", ms + 20 * MINUTE, 15)) == (local(ms)[:4] == local(ms + 20 * MINUTE)[:4])
+
+
+def test_a_clock_that_was_ahead_does_not_stop_backups() -> None:
+    made = made_at(START_MS + 400 * DAY, *TIMED)
+    assert due(made, Settings(), START_MS) == list(TIMED)
+
+
+@given(st.lists(st.sampled_from([*KEPT]), max_size=400))
+def test_of_each_layer_the_newest_stay_as_many_as_it_keeps(layers: list[str]) -> None:
+    made = [BackupId(number, layer, START_MS) for number, layer in enumerate(layers, 1)]
+    left = set(made) - set(superfluous(made, Settings()))
+    for layer, count in KEPT.items():
+        of_layer = [one for one in made if one.layer == layer]
+        assert {one for one in left if one.layer == layer} == set(of_layer[-count:])
+
+
+def test_a_layer_that_this_version_does_not_know_is_kept() -> None:
+    made = [BackupId(number, "yearly", START_MS) for number in range(1, 300)]
+    assert superfluous(made, Settings()) == []
+
+
+def test_a_layer_of_which_none_are_kept_is_never_due() -> None:
+    assert due([], Settings(keep={"hourly": 0}), START_MS) == ["auto", "daily", "weekly"]
+
+
+@given(st.integers(1, 10**9), st.sampled_from([*KEPT]), st.integers(0, 1 << 47))
+def test_an_id_tells_what_it_was_made_of(number: int, layer: str, made_ms: int) -> None:
+    id_ = BackupId(number, layer, made_ms)
+    assert BackupId.parse(str(id_)) == id_
+
+
+@pytest.mark.parametrize(
+    "changes", [{"minutes": 0}, {"minutes": "often"}, {"keep": {"auto": -1}}, {"keep": {"yearly": 1}}, {"folder": "x"}]
+)
+def test_a_setting_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Settings().changed(changes)
+
+
+def test_settings_that_are_not_named_stay_as_they_were() -> None:
+    settings = Settings().changed({"keep": {"auto": 3}}).changed({"minutes": 5, "keep": {"daily": 1}})
+    assert (settings.kept("auto"), settings.kept("daily"), settings.kept("hourly"), settings.minutes) == (3, 1, 24, 5)
