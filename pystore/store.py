@@ -128,9 +128,10 @@ class Store:
         self.projection.check_open()
         await self._finish()
         try:
-            await self.backups.destroy()  # first: a log is not forgotten as long as a backup has it
+            await (await self.backups.vault()).storage.destroy()  # first: a log is not forgotten as long as a backup has it
             await self.log.storage.destroy()
         finally:
+            await self.backups.close()
             await self.log.storage.close()
 
     async def _finish(self) -> None:
@@ -520,3 +521,9 @@ class Store:
         """Admit what has waited, merge small segments, index full text, save a checkpoint: each if it is due (`now`: due or not)."""
         await self._admit_due()
         await self.projection.upkeep(now=now)
+
+
+async def forget_log(platform: Platform, log: str) -> None:
+    """Remove a log and everything made from it, backups too, for good: also one that cannot be opened."""
+    await (await platform.open_vault(log)).destroy()
+    await (await platform.open_log(log)).destroy()

@@ -81,10 +81,82 @@ export interface Past {
   close(): void;
 }
 
+export interface BackupSettings {
+  /** How often one is made by the clock, if something changed. */
+  minutes: number;
+  /** How many of a layer are kept; 0: the layer is not made. */
+  keep: Record<string, number>;
+  /** After how many days without a file outside the browser people are reminded; 0: never. */
+  remind_days: number;
+}
+
+/** One automatic or manual backup in the vault. */
+export interface Backup {
+  id: string;
+  layer: string;
+  label: string;
+  time: string;
+  /** Bytes of all its parts, and of those that no other backup shares. */
+  size: number;
+  own: number;
+  sha256?: string;
+  versions?: any;
+  events: number | null;
+  by_type?: Record<string, number>;
+  records?: Record<string, number>;
+  /** Why it cannot be used, or null. */
+  damaged: string | null;
+  /** What the last check found. */
+  verified: { at: string; good: boolean; why: string | null } | null;
+}
+
+export interface BackupStats {
+  /** What keeps them: `opfs`, `bucket`, `indexeddb`. */
+  where: string;
+  count: number;
+  bytes: number;
+  oldest: string | null;
+  newest: string | null;
+  layers: Record<string, { count: number; oldest: string | null; newest: string | null }>;
+  keep: Record<string, number>;
+  minutes: number;
+  remind_days: number;
+  running: boolean;
+  /** Why the clock's last round failed, or null. */
+  error: string | null;
+}
+
+/** A folder into which backups are copied. `allowed`: whether the browser lets the page write to it without asking the person again. */
+export interface Mirror {
+  folder: string;
+  copied: string | null;
+  at: string | null;
+  error: string | null;
+  allowed: boolean;
+}
+
+export interface Backups {
+  /** Newest first. */
+  list(): Promise<Backup[]>;
+  create(label?: string): Promise<Backup>;
+  /** One, line by line; without an id all of them: `{ good, damaged }`. */
+  verify(id?: string | null, options?: Long): Promise<any>;
+  restore(id: string, mode?: 'merge' | 'replace', options?: Long): Promise<any>;
+  file(id: string, options?: { gzip?: boolean } & Long): Promise<Blob>;
+  remove(id: string): Promise<null>;
+  stats(): Promise<BackupStats>;
+  configure(settings: Partial<BackupSettings>): Promise<BackupSettings>;
+  start(): Promise<null>;
+  stop(): Promise<null>;
+  mirrorTo(directory: FileSystemDirectoryHandle | null): Promise<void>;
+  mirror(): Promise<Mirror | null>;
+}
+
 export interface Store {
   readonly log: string;
   /** What was known of the log when it was opened. */
   readonly info: Info;
+  readonly backups: Backups;
   query<T = Row>(sql: string, parameters?: Parameters): Promise<T[]>;
   watch<T = Row>(sql: string, parameters: Parameters, listener: (rows: T[]) => void, failed?: (error: Error) => void): () => void;
   /** Tells how many events the log holds, now and whenever some came, whoever appended them; until the returned function is called. */

@@ -6,6 +6,7 @@
  * it is stored once. Any other change then raises OutcomeUnknownError.
  */
 
+import { Backups, forgetMirror } from './backups.js';
 import { Connection, Gone, canShare } from './connection.js';
 import { listLogs } from './worker/indexeddb.js';
 import { PyStoreError, read } from './worker/protocol.js';
@@ -53,6 +54,7 @@ export async function openStore(log, { schema = '', onProgress, onState, worker,
     store.close();
     throw error;
   }
+  store.backups.followMirror();
   return store;
 }
 
@@ -65,6 +67,7 @@ export function prepare({ worker } = {}) {
 export async function forgetLog(log, { worker } = {}) {
   const link = connectionFor(worker).link();
   await link.answer(link.session.forget(log)).then(read, rethrown);
+  await forgetMirror(log);
 }
 
 /** One log, open. */
@@ -91,6 +94,7 @@ class Store {
     this.log = log;
     this.#schema = schema;
     this.#onProgress = onProgress;
+    this.backups = new Backups(log, { call: (verb, args, options) => this.#call(verb, args, options), file: (...asked) => this.#file(...asked) });
     connection.notices.add(this.#noticed);
     connection.losses.add(this.#lost);
   }
@@ -195,12 +199,8 @@ class Store {
   // -- files
 
   /** The log as a backup file (JSONL). @param {{ gzip?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<Blob>} */
-  async save({ gzip = false, onProgress, signal } = {}) {
-    return this.#long({ onProgress, signal }, async (call) => {
-      const [answer, blob] = await this.#raw(({ session }) => session.save(this.log, JSON.stringify({ gzip }), call), true, signal);
-      read(answer);
-      return /** @type {Blob} */ (blob).slice(0, undefined, gzip ? 'application/gzip' : 'application/jsonl');
-    });
+  save({ gzip = false, ...options } = {}) {
+    return this.#file('save', { gzip }, gzip ? 'application/gzip' : 'application/jsonl', options);
   }
 
   /**
@@ -283,7 +283,7 @@ class Store {
     return result;
   }
 
-  // Then `backups`, `sync`, `erase`.
+  // Then `sync`, `erase`.
 
   // -- state and end
 
@@ -297,6 +297,7 @@ class Store {
   /** Remove the log and everything made from it, for good, and close. */
   async forget() {
     await this.#raw(({ session }) => session.forget(this.log), true).then(read);
+    await forgetMirror(this.log);
     this.close();
   }
 
@@ -306,6 +307,7 @@ class Store {
     for (const watch of this.#watches.keys()) void this.#current?.link.session.unwatch(this.log, watch);
     this.#watches.clear();
     for (const past of this.#pasts) past.close();
+    this.backups.close();
     if (this.#current && !this.#current.link.gone) void this.#current.link.session.close(this.log);
     this.#closed = true;
     this.#connection.notices.delete(this.#noticed);
@@ -374,6 +376,15 @@ class Store {
   /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, signal?: AbortSignal, again?: boolean }} [options] */
   #call(verb, args = {}, { body, again, ...options } = {}) {
     return this.#long(options, (call) => this.#ask(({ session }) => session.call(this.log, verb, JSON.stringify(args), body ?? null, call), again, options.signal));
+  }
+
+  /** @param {string} verb @param {object} args @param {string} type @param {{ onProgress?: Progress, signal?: AbortSignal }} options @returns {Promise<Blob>} */
+  #file(verb, args, type, options) {
+    return this.#long(options, async (call) => {
+      const [answer, blob] = await this.#raw(({ session }) => session.file(this.log, verb, JSON.stringify(args), call), true, options.signal);
+      read(answer);
+      return /** @type {Blob} */ (blob).slice(0, undefined, type);
+    });
   }
 
   /**

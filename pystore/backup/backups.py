@@ -70,7 +70,7 @@ class Backups:
         layers = {layer: settings.kept(layer) for layer in KEPT}
         return {
             **await vault.stats(), "keep": layers, "minutes": settings.minutes, "remind_days": settings.remind_days,
-            "running": self._clockwork is not None, "error": str(self.error) if self.error else None,
+            "running": settings.running and self._clockwork is not None, "error": str(self.error) if self.error else None,
         }
 
     async def verify(self, id_: str | None = None, *, on_progress: Progress | None = None) -> dict[str, Any]:
@@ -137,17 +137,16 @@ class Backups:
     async def start(self) -> None:
         """Let the clock make backups, now and whenever the store is opened by a program that follows it (the page does)."""
         await self.configure(running=True)
-        self._follow()
+        self.follow_clock()
 
     async def stop(self) -> None:
         """Let the clock make no more backups, until `start`. Those that are there stay."""
         await self.configure(running=False)
-        await self.still()
 
-    async def follow_clock(self) -> None:
+    def follow_clock(self) -> None:
         """Make backups by the clock as long as the store is open, unless people have stopped that."""
-        if (await (await self.vault()).settings()).running:
-            self._follow()
+        if self._clockwork is None:
+            self._clockwork = asyncio.ensure_future(self._work())
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever this store made or removed a backup."""
@@ -191,15 +190,6 @@ class Backups:
         if self._opened is not None:
             await self._opened.storage.close()
 
-    async def destroy(self) -> None:
-        """Remove all backups, for good."""
-        await self.still()
-        await (await self.vault()).storage.destroy()
-
-    def _follow(self) -> None:
-        if self._clockwork is None:
-            self._clockwork = asyncio.ensure_future(self._work())
-
     async def still(self) -> None:
         """Let the clock rest; what it is at is stopped, and leaves nothing half-done."""
         if self._clockwork is not None:
@@ -212,8 +202,9 @@ class Backups:
         is_start = True
         while True:
             try:
-                await self.make_due(is_start=is_start)
-                is_start = False
+                if (await (await self.vault()).settings()).running:
+                    await self.make_due(is_start=is_start)
+                    is_start = False
                 await self.verify_due()
             except Exception as error:  # noqa: BLE001
                 self.error = error

@@ -1,4 +1,4 @@
-"""Where a store runs inside a browser: each log is an IndexedDB database, `pystore/<log>`, of the page's origin."""
+"""Where a store runs inside a browser: each log is an IndexedDB database, `pystore/<log>`, of the page's origin; its vault is not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 import js
 
 from pystore.browser.indexeddb import IndexedDbStorage, translated
+from pystore.browser.vault import BrowserVault
 from pystore.versions import program
 
 
@@ -30,6 +31,9 @@ class BrowserPlatform:
     async def logs(self) -> list[str]:
         with translated():
             return list(await js.pystore_host.logNames())
+
+    async def open_vault(self, log: str) -> BrowserVault:
+        return await BrowserVault.open(log)
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -9,24 +9,22 @@ from __future__ import annotations
 import asyncio
 import importlib
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-from pyodide.ffi import JsException, to_js
 
 from pystore import codec
 from pystore.appender import Appended
 from pystore.browser.loop import run_now, shorten_turns
-from pystore.errors import ClosedError, FormatError, PyStoreError, StorageError, ValidationError
+from pystore.browser.verbs import KEPT, VERBS, Call
+from pystore.errors import ClosedError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
 from pystore.input_profile import load
 from pystore.platform import default_platform
 from pystore.ports import Durability
 from pystore.schema import Schema
-from pystore.store import Store
+from pystore.store import Store, forget_log
 
-FILE_CHUNK_BYTES = 1 << 20
 TELL_AT_MOST_EVERY_S = 0.1
 _MARKED_BYTES = 64
 
@@ -103,16 +101,6 @@ class _Opened:
         await (await self.store).close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of a verb: its arguments, the file or bytes that came with it, where chunks of an answer go, whom to tell of progress."""
-
-    args: dict[str, Any]
-    body: Any
-    sink: Callable[[Any], None]
-    progress: Callable[[str, int, int], None]
-
-
 _opened: dict[str, _Opened] = {}
 _calls: dict[int, asyncio.Task[Any]] = {}
 """Calls that are being answered, by the numbers under which they can be cancelled."""
@@ -176,11 +164,11 @@ async def call(
     log: str, verb: str, args: str, body: Any, sink: Callable[[Any], None], progress: Callable[[str, int, int], None], key: int
 ) -> str:
     """Answer one of `VERBS`. Stopped by `cancel(key)`, the answer is an error that says what is kept."""
-    task = _calls[key] = asyncio.ensure_future(_call(log, verb, _Call(codec.decode(args), body, sink, progress)))
+    task = _calls[key] = asyncio.ensure_future(_call(log, verb, Call(codec.decode(args), body, sink, progress)))
     try:
         return await _answer(task)
     except asyncio.CancelledError:
-        kept = _KEPT.get(verb, "Nothing was changed.")
+        kept = KEPT.get(verb, "Nothing was changed.")
         return _failed("CancelledError", f"It was stopped before it was done. {kept}")
     finally:
         del _calls[key]
@@ -259,107 +247,12 @@ async def forget(log: str) -> str:
     return await _answer(_forget(log))
 
 
-# -- the verbs
-
-
-async def _stats(store: Store, _: _Call) -> Any:
-    opened = _opened.get(store.log.state.log)
-    return {**await store.stats(), "moments": len(opened.moments) if opened else 0}
-
-
-async def _versions(store: Store, _: _Call) -> Any:
-    return await store.versions()
-
-
-async def _flush(store: Store, _: _Call) -> None:
-    await store.flush()
-
-
-async def _rename(store: Store, call: _Call) -> None:
-    await store.rename(call.args["name"])
-
-
-async def _events(store: Store, call: _Call) -> Any:
-    return await store.events(**call.args)
-
-
-async def _undo(store: Store, call: _Call) -> Any:
-    return await store.undo(call.args["ids"], batch=call.args["batch"])
-
-
-async def _redo(store: Store, call: _Call) -> Any:
-    return await store.redo(call.args["ids"], batch=call.args["batch"])
-
-
-async def _restore_to(store: Store, call: _Call) -> Any:
-    return await store.restore_to(call.args["moment"])
-
-
-async def _activity(store: Store, call: _Call) -> Any:
-    return await store.activity(**call.args)
-
-
-async def _conflicts(store: Store, _: _Call) -> Any:
-    return await store.conflicts()
-
-
-async def _waiting(store: Store, _: _Call) -> Any:
-    return await store.waiting()
-
-
-async def _verify(store: Store, call: _Call) -> Any:
-    return await store.verify(on_progress=call.progress)
-
-
-async def _save(store: Store, call: _Call) -> None:
-    async for chunk in store.save(gzip=call.args["gzip"], on_progress=call.progress):
-        call.sink(to_js(chunk))
-
-
-async def _inspect(store: Store, call: _Call) -> Any:
-    return await store.inspect(_chunks(call.body), on_progress=call.progress)
-
-
-async def _restore(store: Store, call: _Call) -> Any:
-    return await store.restore(_chunks(call.body), mode=call.args["mode"], salvage=call.args["salvage"], on_progress=call.progress)
-
-
-async def _import_file(store: Store, call: _Call) -> Any:
-    data = b"".join([chunk async for chunk in _chunks(call.body)])
-    return await store.import_file(data, call.args["name"], on_progress=call.progress)
-
-
-VERBS: dict[str, Callable[[Store, _Call], Awaitable[Any]]] = {
-    "stats": _stats,
-    "versions": _versions,
-    "flush": _flush,
-    "rename": _rename,
-    "events": _events,
-    "undo": _undo,
-    "redo": _redo,
-    "restore_to": _restore_to,
-    "activity": _activity,
-    "conflicts": _conflicts,
-    "waiting": _waiting,
-    "verify": _verify,
-    "save": _save,
-    "inspect": _inspect,
-    "restore": _restore,
-    "import_file": _import_file,
-    # Then backups and sync.
-}
-_KEPT = {
-    "import_file": "What had come in until then is kept: undo the import to take it out again, or bring the file in again for the rest.",
-    "save": "No file was made. Nothing was changed.",
-}
-"""What is there after a verb was stopped, where it is not as it was before."""
-
-
-async def _call(log: str, verb: str, call: _Call) -> Any:
-    return await VERBS[verb](await _opened_store(log), call)
-
-
 # -- stores
+
+
+async def _call(log: str, verb: str, call: Call) -> Any:
+    answer = await VERBS[verb](await _opened_store(log), call)
+    return {**answer, "moments": len(_opened[log].moments)} if verb == "stats" and log in _opened else answer
 
 
 async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
@@ -416,9 +309,11 @@ async def _open_anew(
     log: str, schema: Schema, marking: _Marking, quarantined: list[str], progress: Callable[[str, int, int], None]
 ) -> Store:
     with marking:
-        return await Store.open(
+        store = await Store.open(
             schema, log, platform=default_platform(), before_each=marking, quarantine=quarantined, on_progress=progress
         )
+    store.backups.follow_clock()
+    return store
 
 
 def views_version(schema: str) -> int:
@@ -455,8 +350,7 @@ async def _forget(log: str) -> None:
         opened.close_moments()
         await (await opened.store).forget()
     else:
-        storage = await default_platform().open_log(log)
-        await storage.destroy()
+        await forget_log(default_platform(), log)
 
 
 def _store(log: str) -> Store:
@@ -513,13 +407,3 @@ def _failed(code: str, message: str, details: Any = None) -> str:
 
 def _parameters(parameters: str) -> Any:
     return () if parameters == "[]" else load(parameters.encode())
-
-
-async def _chunks(blob: Any) -> AsyncIterator[bytes]:
-    """The bytes of a Blob or File, which are never in memory all at once."""
-    for start in range(0, blob.size, FILE_CHUNK_BYTES):
-        try:
-            buffer = await blob.slice(start, start + FILE_CHUNK_BYTES).arrayBuffer()
-        except JsException as error:
-            raise FormatError("The file could not be read: it was changed or moved since you chose it. Choose it again.") from error
-        yield buffer.to_bytes()

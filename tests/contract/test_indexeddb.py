@@ -10,8 +10,10 @@ from hypothesis import given, settings
 
 from pystore.browser.indexeddb import IndexedDbStorage
 from pystore.browser.platform import BrowserPlatform
+from pystore.browser.vault import BrowserVault
 from tests.contract.contract import CONTRACT, Medium
 from tests.contract.model import HISTORIES, Step, agrees_with_the_model
+from tests.contract.vault import VAULT_CONTRACT, VaultMedium
 
 NUMBERS = count(1)
 
@@ -23,6 +25,9 @@ class IndexedDbMedium:
 
     async def open(self) -> IndexedDbStorage:
         return await self.platform.open_log(self.log)
+
+    async def open_vault(self) -> BrowserVault:
+        return await self.platform.open_vault(self.log)
 
     async def damage_checkpoint(self, name: str) -> None:
         await suite.damageCheckpoint(self.log, name)
@@ -54,3 +59,29 @@ async def test_logs_are_listed_until_destroyed() -> None:
         await (await one.open()).close()
         await (await other.open()).close()
         assert {one.log, other.log} <= set(await one.platform.logs())
+
+
+class DatabaseVaultMedium:
+    """A vault where there is no file system: in a database."""
+
+    def __init__(self) -> None:
+        self.log = f"contract-{next(NUMBERS)}"
+
+    async def open_vault(self) -> BrowserVault:
+        return BrowserVault(await suite.openDatabaseVault(self.log))
+
+
+@pytest.mark.parametrize("promise", VAULT_CONTRACT, ids=lambda promise: promise.__name__)
+async def test_a_vault_in_the_private_file_system_keeps_the_contract(promise: Callable[[VaultMedium], Awaitable[None]]) -> None:
+    medium = IndexedDbMedium()
+    assert (await medium.open_vault()).kind == "opfs"
+    await promise(medium)
+    await (await medium.open_vault()).destroy()
+
+
+@pytest.mark.parametrize("promise", VAULT_CONTRACT, ids=lambda promise: promise.__name__)
+async def test_a_vault_in_a_database_keeps_the_contract(promise: Callable[[VaultMedium], Awaitable[None]]) -> None:
+    medium = DatabaseVaultMedium()
+    assert (await medium.open_vault()).kind in ("bucket", "indexeddb")
+    await promise(medium)
+    await (await medium.open_vault()).destroy()

@@ -266,11 +266,11 @@ async def test_backups_are_checked_once_a_day(platform: MemoryPlatform, clock: F
 
 async def test_stopped_backups_stay_stopped_when_the_store_is_opened_again(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
-        await store.backups.follow_clock()
+        store.backups.follow_clock()
         assert (await store.backups.stats())["running"]
         await store.backups.stop()
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
-        await store.backups.follow_clock()
+        store.backups.follow_clock()
         assert not (await store.backups.stats())["running"]
         await store.backups.start()
         assert (await store.backups.stats())["running"]
@@ -327,7 +327,7 @@ async def test_what_a_failed_round_of_the_clock_says_is_told(platform: MemoryPla
         await store.append(note("1"))
         told = asyncio.Event()
         store.backups.on_change(told.set)
-        await store.backups.follow_clock()
+        store.backups.follow_clock()
         await told.wait()
         assert (await store.backups.stats())["error"] == "There is no space left."
 

@@ -491,7 +491,7 @@ async def test_cancelled_at_whatever_moment_it_leaves_nothing_behind(clock: Fake
 
 
 async def test_a_store_that_is_closed_or_replaced_meanwhile_ends_it(clock: FakeClock) -> None:
-    _, store = await busy(clock, 300)
+    _, store = await busy(clock, 3000)
     file = await saved(store)
     checking = asyncio.ensure_future(store.verify())
     await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 
 import { LogDatabase, logNames } from './indexeddb.js';
 import { hold } from './locks.js';
+import { Vault } from './vault.js';
 
 /** How long after another context last wrote to a log, or tried, one reckons with its next. */
 const CROWDED_MS = 60_000;
@@ -51,6 +52,11 @@ export class Host {
   /** Let go of all connections until they are used again. */
   pause() {
     for (const database of this.#open) database.pause();
+  }
+
+  /** @param {string} log */
+  openVault(log) {
+    return Vault.open(log);
   }
 
   logNames() {

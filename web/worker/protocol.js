@@ -24,8 +24,8 @@
  * @property {(log: string, watch: number) => void} unwatch
  * @property {(log: string, events: Uint8Array, batch: string, durability: string) => Promise<string>} append
  * @property {(log: string, verb: string, args: string, body: Blob | null, call: number) => Promise<string>} call
- * @property {(log: string, args: string, call: number) => Promise<[string, Blob | null]>} save
- * @property {(call: number) => void} cancel stop a `call` or `save`, if it can still be stopped
+ * @property {(log: string, verb: string, args: string, call: number) => Promise<[string, Blob | null]>} file a call that is answered by a file
+ * @property {(call: number) => void} cancel stop a `call` or `file`, if it can still be stopped
  * @property {(log: string, past: number, moment: string) => Promise<string>} at open a past moment, under a number of the page's
  * @property {(log: string, past: number, sql: string, parameters: string) => Promise<string>} queryAt
  * @property {(past: number) => void} closeAt

@@ -279,12 +279,12 @@ class Client {
     return verb === 'stats' && answer[0] !== '!' ? JSON.stringify({ ...JSON.parse(answer), ...this.#supervisor.about() }) : answer;
   }
 
-  /** A save: its chunks are handed to the browser as they come, and never together in Python. */
-  /** @param {string} log @param {string} args @param {number} call @returns {Promise<[string, Blob | null]>} */
-  async save(log, args, call) {
+  /** A file: its chunks are handed to the browser as they come, and never together in Python. */
+  /** @param {string} log @param {string} verb @param {string} args @param {number} call @returns {Promise<[string, Blob | null]>} */
+  async file(log, verb, args, call) {
     /** @type {Blob[]} */ const parts = [];
     const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => void parts.push(new Blob([chunk]));
-    const answer = await this.#call(log, 'save', args, null, sink, call);
+    const answer = await this.#call(log, verb, args, null, sink, call);
     return [answer, answer[0] === '!' ? null : new Blob(parts)];
   }
 

@@ -3,6 +3,7 @@
 
 import { loadPyodide } from '/pyodide/pyodide.mjs';
 import { Host } from '/web/worker/host.js';
+import { Vault } from '/web/worker/vault.js';
 
 const report = (message) => self.postMessage(message);
 
@@ -29,7 +30,7 @@ self.onmessage = async ({ data: { wheels, args, environment } }) => {
     await pyodide.loadPackage(wheels.map((wheel) => `/wheels/${wheel}`), { checkIntegrity: false, messageCallback: () => {} });
     pyodide.unpackArchive(await (await fetch('/repository.zip')).arrayBuffer(), 'zip', { extractDir: '/repository' });
     self.pystore_host = new Host(true);
-    pyodide.registerJsModule('suite', { args, damageCheckpoint, report: (json) => report(JSON.parse(json)) });
+    pyodide.registerJsModule('suite', { args, damageCheckpoint, openDatabaseVault: (log) => Vault.open(log, { hasFileSystem: false }), report: (json) => report(JSON.parse(json)) });
     const status = await pyodide.runPythonAsync(`
 import os, sys
 os.chdir("/repository")
