@@ -20,7 +20,7 @@ import pydantic
 from pystore import codec
 from pystore.backup.chunks import Chunk, in_order, kept_of, missing
 from pystore.backup.format import FeedHead, Header, footer_line, footer_of
-from pystore.backup.layers import BackupId, Settings, superfluous
+from pystore.backup.layers import TIMED, BackupId, Settings, superfluous
 from pystore.backup.save import Snapshot, jsonl
 from pystore.clock import iso_of_ms
 from pystore.compression import compress, decompress
@@ -109,17 +109,21 @@ class Vault:
     # -- making and removing
 
     async def add(self, snapshot: Snapshot, layer: str, label: str, now_ms: int) -> BackupId:
-        """Keep a backup of `snapshot`; all of it is there and was read back on return, or nothing is. For one who holds `exclusive`."""
-        storage = self.storage
+        """Keep a backup of `snapshot`; all of it is there and was read back on return, or nothing is. For one who holds `exclusive`.
+
+        What earlier backups share with one made by the clock was checked within a day; for any other one it is checked now.
+        """
         ids = await self.ids()
-        there = await storage.sizes(CHUNKS)
-        kept = await self._kept(ids, snapshot, there)
+        kept = await self._kept(ids, snapshot, await self.storage.sizes(CHUNKS))
+        if layer not in TIMED:
+            kept = {replica: [chunk async for chunk in self._good(run)] for replica, run in kept.items()}
         chunks = [chunk for run in kept.values() for chunk in run]
         feeds = {replica: head.seq for replica, head in snapshot.header.replicas.items()}
         async for made in missing(snapshot.bodies, feeds, kept, self._breathe):
             chunks.append(made.chunk)
-            if made.chunk.sha256 not in there:
-                await self._write(f"{CHUNKS}/{made.chunk.sha256}", made.body)
+            name = f"{CHUNKS}/{made.chunk.sha256}"
+            if await self.storage.read(name) != made.body:
+                await self._write(name, made.body)
         manifest = Manifest.model_validate({
             "pystore": "vault-backup", "format": 1, "label": label, "epoch": snapshot.epoch, "header": snapshot.header, "chunks": chunks,
         })
@@ -142,6 +146,17 @@ class Vault:
                 heads = snapshot.header.replicas
                 return {replica: kept_of(run, heads[replica].seq) for replica, run in of_feed.items() if replica in heads}
         return {}
+
+    async def _good(self, chunks: Iterable[Chunk]) -> AsyncIterator[Chunk]:
+        """The chunks up to the first that is damaged, which is put away."""
+        for chunk in chunks:
+            try:
+                await self._body(chunk)
+            except CorruptBackupError:
+                await self._set_aside(chunk)
+                return
+            yield chunk
+            await self._breathe()
 
     async def _write(self, name: str, data: bytes) -> None:
         await self.storage.write(name, data)
@@ -215,6 +230,7 @@ class Vault:
             manifest = await self.manifest(id_)
         except PyStoreError as error:
             return error.message
+        found = None
         for chunk in manifest.chunks:
             if chunk.sha256 not in chunks:
                 try:
@@ -222,19 +238,18 @@ class Vault:
                     chunks[chunk.sha256] = None
                 except CorruptBackupError as error:
                     chunks[chunk.sha256] = error.message
-                    await self._set_aside(chunk)
+                    async with self.storage.exclusive():
+                        await self._set_aside(chunk)
                 await self._breathe()
-            if (why := chunks[chunk.sha256]) is not None:
-                return why
-        return None
+            found = found or chunks[chunk.sha256]
+        return found
 
     async def _set_aside(self, chunk: Chunk) -> None:
         """Put away a chunk that is damaged: the next backup writes it anew if it can, and all that name it are whole again."""
-        async with self.storage.exclusive():
-            body = await self.storage.read(f"{CHUNKS}/{chunk.sha256}")
-            if body is not None and sha256(body).hexdigest() != chunk.sha256:
-                await self._write(f"{DAMAGED}/{chunk.sha256}", body)
-                await self.storage.delete(f"{CHUNKS}/{chunk.sha256}")
+        body = await self.storage.read(f"{CHUNKS}/{chunk.sha256}")
+        if body is not None and sha256(body).hexdigest() != chunk.sha256:
+            await self._write(f"{DAMAGED}/{chunk.sha256}", body)
+            await self.storage.delete(f"{CHUNKS}/{chunk.sha256}")
 
     # -- small things that can be made anew
 

@@ -202,6 +202,15 @@ async def test_a_backup_made_after_one_was_damaged_does_not_rely_on_it(platform:
         assert (await store.backups.verify(second["id"]))["events"] == 100
 
 
+async def test_a_safety_backup_does_not_share_what_is_damaged(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note(index) for index in range(100)])
+        await store.backups.create()
+        damage(platform, "chunks/")
+        safety = await store.backups.create(layer="before-restore")
+        assert (await store.backups.verify(safety["id"]))["events"] == 100
+
+
 async def test_a_damaged_part_is_written_anew_by_the_check_of_the_day(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append([note(index) for index in range(100)])

@@ -3,6 +3,7 @@
 import { html } from 'htm/preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
+import { BackupsCard, useBackups } from './backups.js';
 import { TypedNameDialog, PromptDialog } from './dialogs.js';
 import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
@@ -12,12 +13,14 @@ import { ago, count, grouped, moment, precisely, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').LoggedEvent} LoggedEvent */
+/** @typedef {import('./backups.js').Known} Known */
 
-/** Below how safe it is. Backups by layer and the mirror take their places after the files. */
-const SECTIONS = [Files, Space, Recorded, Assistant, Versions];
+/** Below how safe it is. */
+const SECTIONS = [Files, BackupsCard, Space, Recorded, Assistant, Versions];
 
 export function Data() {
   const app = useApp();
+  const [backups, lookAgain] = useBackups();
   useEffect(() => {
     app.readStats();
     void app.readPersisted();
@@ -25,18 +28,18 @@ export function Data() {
   return html`
     <div class="data" tabIndex="0" role="region" aria-label="Data">
       <h1>Data</h1>
-      <${Safety} />
-      <div class="cards">${SECTIONS.map((Section) => html`<${Section} />`)}</div>
+      <${Safety} backups=${backups} />
+      <div class="cards">${SECTIONS.map((Section) => html`<${Section} backups=${backups} lookAgain=${lookAgain} />`)}</div>
     </div>
   `;
 }
 
 /**
  * How safe the data are, as one sentence and one colour.
- * @param {App} app
+ * @param {App} app @param {Known | undefined} backups
  * @returns {{ level: 'good' | 'fair' | 'poor', sentence: string, advice: string }}
  */
-function safety(app) {
+function safety(app, backups) {
   const file = lastFile(app);
   const events = app.stats?.events ?? app.seen?.events ?? 0;
   const since = file ? Math.max(0, events - file.events) : events;
@@ -55,15 +58,25 @@ function safety(app) {
       advice: `${rest} Keep the file where you would find it if this device were lost.`,
     };
   }
+  const folder = backups?.mirror?.at && !backups.mirror.error ? backups.mirror : null;
+  if (folder) {
+    return {
+      level: 'good', sentence: `Kept in this browser, and copied into your folder ${folder.folder} ${ago(folder.at ?? '')}.`,
+      advice: 'Let the folder be on another disk, or one that is itself backed up, to be safe if this device is lost.',
+    };
+  }
+  const backup = backups?.list.find(({ damaged }) => damaged === null);
+  const and = backup ? `, with a backup made ${ago(backup.time)}` : '';
   const copy = file ? `The file you saved ${ago(file.at)} misses ${count(since, 'change')}.` : 'There is no copy outside this browser.';
   return app.persisted
-    ? { level: 'fair', sentence: 'Kept in this browser, which promised not to clear it by itself.', advice: `${copy} Save a file to be safe if this device is lost.` }
-    : { level: 'fair', sentence: 'Kept in this browser only, which may clear it when space runs short.', advice: `${copy} Save a file.` };
+    ? { level: 'fair', sentence: `Kept in this browser, which promised not to clear it by itself${and}.`, advice: `${copy} Save a file to be safe if this device is lost.` }
+    : { level: 'fair', sentence: `Kept in this browser only${and}; it may clear it when space runs short.`, advice: `${copy} Save a file.` };
 }
 
-function Safety() {
+/** @param {{ backups: Known | undefined }} props */
+function Safety({ backups }) {
   const app = useApp();
-  const { level, sentence, advice } = safety(app);
+  const { level, sentence, advice } = safety(app, backups);
   return html`
     <section class="card safety" data-level=${level} aria-labelledby="safety">
       <h2 id="safety">How safe is it</h2>
@@ -100,14 +113,17 @@ function Files() {
 /** @type {Record<string, string>} */
 const KINDS = { log: 'What you wrote and brought in', checkpoints: 'For opening quickly', vault: 'Backups', attachments: 'Attachments' };
 
-function Space() {
+/** @param {{ backups: Known | undefined }} props */
+function Space({ backups }) {
   const app = useApp();
-  const bytes = Object.entries(app.stats?.bytes ?? {}).filter(([, n]) => n > 0);
+  const bytes = Object.entries({ ...app.stats?.bytes, vault: backups?.stats.bytes ?? 0 }).filter(([, n]) => n > 0);
   const whole = bytes.reduce((sum, [, n]) => sum + n, 0);
-  const [usage, setUsage] = useState(/** @type {number | null} */ (null));
+  const [{ usage = 0, quota = 0 }, setEstimate] = useState(/** @type {StorageEstimate} */ ({}));
   useEffect(() => {
-    void navigator.storage?.estimate?.().then((estimate) => setUsage(estimate.usage ?? null));
-  }, [app.stats]);
+    let isStale = false;
+    void navigator.storage?.estimate?.().then((found) => isStale || setEstimate(found));
+    return () => { isStale = true; };
+  }, [app.stats, backups]);
   return html`
     <section class="card" aria-labelledby="space">
       <h2 id="space">Space used</h2>
@@ -118,8 +134,12 @@ function Space() {
         <dl class="figures">
           ${bytes.map(([kind, n], i) => html`<div><dt><span class=${`key kind-${i}`} aria-hidden="true"></span>${KINDS[kind] ?? kind}</dt><dd>${size(n)}</dd></div>`)}
           <div><dt>This assistant</dt><dd>${size(whole)}</dd></div>
-          ${usage !== null && usage > whole && html`<div><dt>This page in all, with the program</dt><dd>${size(usage)}</dd></div>`}
+          ${usage > whole && html`<div><dt>This page in all, with the program</dt><dd>${size(usage)}</dd></div>`}
         </dl>
+        ${quota > 0 && html`
+          <div class="bar quota" role="img" aria-label=${`${size(usage)} used of ${size(quota)}`}><span class="kind-0" style=${{ flexGrow: String(usage) }}></span><i style=${{ flexGrow: String(quota - usage) }}></i></div>
+          <p class="small">${size(usage)} of ${size(quota)} that this browser allows this page are used.</p>
+        `}
       `}
     </section>
   `;

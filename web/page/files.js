@@ -147,6 +147,17 @@ export function chooseFiles(app) {
 /** When the open assistant was last saved as a file, and how much it held. @param {App} app @returns {{ at: string, events: number } | null} */
 export const lastFile = (app) => (app.log === null ? null : recall(`pystore/saved/${app.log}`));
 
+/** Let the browser keep a file where people find their downloads. @param {Blob} blob @param {string} name */
+export function download(blob, name) {
+  const link = document.createElement('a');
+  const url = URL.createObjectURL(blob);
+  const [, stem, ending] = /** @type {RegExpExecArray} */ (/^(.*?)((?:\.jsonl)?(?:\.gz)?)$/.exec(name));
+  link.href = url;
+  link.download = `${fileName(stem)}${ending}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 /**
  * Save the open assistant as a file.
  * @param {App} app
@@ -157,12 +168,7 @@ export async function saveFile(app, gzip) {
     const { log, name } = app;
     const { events } = await store.stats();
     const blob = await app.work('Saving a file', (options) => store.save({ gzip, ...options }));
-    const link = document.createElement('a');
-    const url = URL.createObjectURL(blob);
-    link.href = url;
-    link.download = `${fileName(name)} ${new Date().toISOString().slice(0, 10)}.jsonl${gzip ? '.gz' : ''}`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    download(blob, `${name} ${new Date().toISOString().slice(0, 10)}.jsonl${gzip ? '.gz' : ''}`);
     remember(`pystore/saved/${log}`, { at: new Date().toISOString(), events });
     app.changed();
   });
@@ -284,7 +290,7 @@ function RestorePreview({ file, inspected }) {
               <label class="choice"><input type="radio" name="mode" checked=${mode === 'merge'} onChange=${() => setMode('merge')} />
                 <span><b>Add what is missing</b><br />${inspected.new ? `${count(inspected.new, 'change')} come in, ${grouped(inspected.known)} are here already.` : 'All of it is here already: nothing would change.'} Nothing is removed.</span></label>
               <label class="choice"><input type="radio" name="mode" checked=${mode === 'replace'} onChange=${() => setMode('replace')} />
-                <span><b>Replace everything here</b><br />What is here now goes, and only what the file holds stays. Save a file first if in doubt.</span></label>
+                <span><b>Replace everything here</b><br />What is here now goes, and only what the file holds stays. A backup of it is made first.</span></label>
             </fieldset>
             ${replaces && html`
               <label class="field"><span>To go on, type the name: <b dir="auto">${app.name}</b></span>

@@ -3,6 +3,7 @@
 import { html } from 'htm/preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
+import { remindOfFile } from './backups.js';
 import { Conversations } from './conversations.js';
 import { Data } from './data.js';
 import { PromptDialog } from './dialogs.js';
@@ -20,10 +21,13 @@ const ROOMS = /** @type {const} */ ([
   { room: 'data', name: 'Data', icon: 'data', component: Data },
 ]);
 
+const REMIND_AFTER_MS = 10_000;
+
 export function Shell() {
   const app = useApp();
   const drop = useDrop(app);
   useKeys();
+  useReminder();
   const isFirstVisit = app.log === null && app.logs.length === 0;
   const { component: Room } = ROOMS.find(({ room }) => room === app.route.room) ?? ROOMS[0];
   useEffect(() => {
@@ -216,6 +220,15 @@ function Works() {
       `)}
     </div>
   `;
+}
+
+/** Remind of a file, if it is time; a while after opening, which comes first. */
+function useReminder() {
+  const app = useApp();
+  useEffect(() => {
+    const timer = setTimeout(() => void remindOfFile(app).catch((error) => app.fail(error)), REMIND_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [app.store]);
 }
 
 /** The keys that work everywhere: / goes to the search, Escape leaves a text, then the conversation (on a small screen). */

@@ -1,0 +1,164 @@
+"""Backups in a real browser: in the private file system, on the page, and in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.assistant_page import DATA, PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.chromium import Launch, kill
+from tests.support.client_page import Client, note
+
+BRING_IN = "Bring in my ChatGPT or Claude export"
+FILES_OF_THE_VAULT = """
+    const found = [];
+    const walk = async (at, path) => {
+      for await (const [name, handle] of at.entries()) {
+        if (handle.kind === 'directory') await walk(handle, `${path}/${name}`);
+        else found.push(`${path}/${name}`);
+      }
+    };
+    await walk(await navigator.storage.getDirectory(), '');
+    return found.sort();
+"""
+
+
+def test_a_backup_outlives_a_killed_browser_and_brings_everything_back(launch: Launch, client_site: str, tmp_path: Path) -> None:
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    client.append(note("1"), note("2"))
+    made = client.run("return store.backups.create('by hand')")
+    assert (made["label"], made["events"], made["layer"]) == ("by hand", 2, "manual")
+    kill(tmp_path)
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    assert client.run("return store.backups.stats()")["where"] == "opfs"
+    client.append(note("3"))
+    (found,) = client.run("return store.backups.list()")
+    assert found["id"] == made["id"]
+    client.run("return store.backups.restore(a, 'replace')", made["id"])
+    assert client.notes() == ["1", "2"]
+    assert [one["layer"] for one in client.run("return store.backups.list()")] == ["before-restore", "manual"]
+    assert client.run("return store.backups.verify()")["damaged"] == {}
+
+
+def test_a_backup_as_a_file_is_what_saving_gives(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(*(note(str(number)) for number in range(100)))
+    made = client.run("return store.backups.create()")
+    assert client.run("return (await store.backups.file(a)).text()", made["id"]).splitlines()[1:-1] == client.run(
+        "return (await store.save()).text()"
+    ).splitlines()[1:-1]
+    zipped = "(await store.backups.file(a, { gzip: true })).stream().pipeThrough(new DecompressionStream('gzip'))"
+    assert client.run(f"return (await new Response({zipped}).text()).length", made["id"]) > 100
+
+
+def test_a_flipped_bit_in_the_vault_is_found_and_that_backup_refused(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(*(note(str(number)) for number in range(100)))
+    made = client.run("return store.backups.create()")
+    client.run("""
+        let at = await navigator.storage.getDirectory();
+        for (const name of ['pystore-vault', 'log-notes', 'chunks']) at = await at.getDirectoryHandle(name);
+        const handles = [];
+        for await (const handle of at.values()) handles.push(handle);
+        for (const handle of handles) {
+          const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+          bytes[bytes.length >> 1] ^= 1;
+          const file = await handle.createWritable();
+          await file.write(bytes);
+          await file.close();
+        }
+    """)
+    assert list(client.run("return store.backups.verify()")["damaged"]) == [made["id"]]
+    assert client.refused("store.backups.restore(a)", made["id"])["code"] == "CorruptBackupError"
+    assert len(client.notes()) == 100
+    client.run("return store.backups.create()")
+    assert client.run("return store.backups.verify()")["damaged"] == {}, "what was damaged is made anew from the log"
+
+
+def test_forgetting_leaves_no_file_of_the_log(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(note("1"))
+    client.run("return store.backups.create()")
+    assert any("log-notes/chunks/" in name for name in client.run(FILES_OF_THE_VAULT))
+    client.run("return store.forget()")
+    assert not any("log-notes" in name for name in client.run(FILES_OF_THE_VAULT))
+
+
+def test_two_windows_each_with_a_python_make_backups_at_once(context: BrowserContext, client_site: str) -> None:
+    windows = [Client.in_new_window(context, client_site, "dedicated") for _ in range(2)]
+    for window in windows:
+        window.open()
+    windows[0].append(*(note(str(number)) for number in range(200)))
+    windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 200")
+    for window in windows:
+        window.run("window.made = Promise.all([1, 2, 3].map((n) => store.backups.create(`${n}`)))")
+    ids = {one["id"] for window in windows for one in window.run("return window.made")}
+    assert len(ids) == 6
+    assert len(windows[0].run("return store.backups.verify()")["good"]) == 6
+
+
+def test_backups_are_copied_into_a_folder_by_themselves(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(note("1"))
+    # A picker cannot be driven from here. What it gives is a handle of this very kind.
+    client.run("""
+        const root = await navigator.storage.getDirectory();
+        await store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
+    """)
+    state = client.run("return store.backups.mirror()")
+    assert (state["folder"], state["error"], state["allowed"]) == ("mine", None, True)
+    files = [name for name in client.run(FILES_OF_THE_VAULT) if name.startswith("/mine/")]
+    assert len(files) == 1
+    assert files[0].endswith(".jsonl.gz")
+    client.append(note("2"))
+    newest = client.run("return store.backups.create()")
+    client.visit()
+    client.open()  # what was chosen is remembered
+    client.wait("(await store.backups.mirror()).copied === a", newest["id"])
+    client.run("await store.forget()")
+    client.open("another")
+    mirrored = "(await (await (await navigator.storage.getDirectory()).getDirectoryHandle('mine')).getFileHandle(a)).getFile()"
+    assert client.run(f"return store.restore(await {mirrored})", files[0].removeprefix("/mine/"))["new"] == 2
+
+
+def test_a_person_backs_up_goes_on_and_gets_it_back(page: Page, site: str, tmp_path: Path) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.bring_in(DATA / "chatgpt-small.zip", BRING_IN)
+    assistant.close_dialog()
+    assistant.room("Data")
+    page.get_by_role("button", name="Back up now").click()
+    assistant.dialog.get_by_label("What is it for?").fill("before the summer")
+    assistant.dialog.get_by_role("button", name="Back up").click()
+    row = page.get_by_role("list", name="Backups").get_by_role("listitem").filter(has_text="before the summer")
+    expect(row).to_contain_text("good")
+    before = assistant.query("SELECT count(*) AS n FROM conversation")
+    assistant.append(*a_conversation("later", "What came later", "Hello"))
+    row.get_by_role("button", name="Look at the backup").click()
+    expect(assistant.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
+    assistant.dialog.get_by_text("Replace everything here").click()
+    assistant.dialog.get_by_label("To go on, type the name").fill("ChatGPT")
+    assistant.dialog.get_by_role("button", name="Replace everything").click()
+    expect(assistant.notices.filter(has_text="restored")).to_be_visible(timeout=PATIENCE_MS)
+    assert assistant.query("SELECT count(*) AS n FROM conversation") == before
+    assistant.room("Data")
+    expect(page.get_by_role("list", name="Backups")).to_contain_text("Before a restore")
+    page.get_by_role("button", name="Check all").click()
+    expect(assistant.notices.filter(has_text="are good")).to_be_visible(timeout=PATIENCE_MS)
+    with page.expect_download() as download:
+        row.get_by_role("button", name="as a file").click()
+    assert download.value.suggested_filename.endswith(".jsonl")
+
+
+def test_backups_are_made_by_the_clock_from_the_start(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    assistant.room("Data")
+    expect(page.get_by_role("list", name="Backups").get_by_role("listitem").first).to_be_visible(timeout=2 * PATIENCE_MS)
