@@ -304,3 +304,39 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(tmp_path: Path) -> Non
     assert "import ██████████████████████████████ 24 of 24" in shown
     assert done.stdout.decode() == "400 events came in from claude: 24 conversations, 376 messages.\n"
     assert pystore("verify", tmp_path / "x.pystore").stderr == ""
+
+
+def test_backups_are_made_listed_checked_restored_and_removed(saved: Path, tmp_path: Path) -> None:
+    store = tmp_path / "alice.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    made = answer("backup", "create", store, "--label", "before the move")
+    assert (made["label"], made["layer"]) == ("before the move", "manual")
+    assert "before the move" in pystore("backup", "list", store).stdout
+    assert answer("backup", "verify", store)["good"] == [made["id"]]
+    assert answer("backup", "verify", store, made["id"])["events"] == made["events"]
+    answer("import", DATA / "chatgpt-small.zip", store)
+    assert len(answer("backup", "due", store)) == 4
+    assert answer("backup", "due", store) == []
+    answer("backup", "restore", store, made["id"], "--mode", "replace")
+    assert answer("query", store, "SELECT count(*) AS n FROM conversation") == [{"n": 24}]
+    assert answer("backup", "list", store)[0]["layer"] == "before-restore"
+    file = tmp_path / "out.jsonl.gz"
+    answer("backup", "export", store, made["id"], file)
+    assert answer("inspect", file)["events"] == made["events"]
+    assert refusal("backup", "export", store, made["id"], file) == "FormatError"
+    answer("backup", "remove", store, made["id"])
+    assert made["id"] not in [one["id"] for one in answer("backup", "list", store)]
+    assert refusal("backup", "restore", store, made["id"]) == "ValidationError"
+    assert answer("backup", "stats", store)["count"] == 5
+
+
+def test_a_damaged_backup_ends_the_check_with_status_1(saved: Path, tmp_path: Path) -> None:
+    store = tmp_path / "alice.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    made = answer("backup", "create", store)
+    chunk = next((tmp_path / "alice.pystore.vault" / "chunks").iterdir())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
+    assert "was altered" in pystore("backup", "verify", store).stderr
+    assert refusal("backup", "verify", store) == "CorruptBackupError"  # once more: it was put aside
+    assert refusal("backup", "restore", store, made["id"]) == "CorruptBackupError"
+    assert "damaged" in pystore("backup", "list", store).stdout
