@@ -17,9 +17,9 @@ from pystore import codec, versions
 from pystore.clock import stamps_from
 from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError
 from pystore.event import Draft, Head, Recorded
-from pystore.log import LogState
+from pystore.log import MAX_TRIES, LogState
 from pystore.ports import Durability
-from pystore.projection import MAX_TRIES, Projection
+from pystore.projection import Projection
 
 MAX_GROUP_EVENTS = 5000
 MAX_GROUP_BYTES = 16 << 20
@@ -165,7 +165,7 @@ class Appender:
             self._settle()
             projection.document = document
             touched: frozenset[str] | None = projection.view.take_touched()
-            if not before.shows_the_same(projection.log.state.marks):
+            if not before.shows_the_same(projection.log.state.marks) or before.erased != projection.log.state.erased:
                 projection.shown = before  # until it is folded anew the view is behind
                 await projection.refold()
                 touched = None

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pystore import codec
+from pystore.erasure import Erasures
 from pystore.errors import PyStoreError
 from pystore.log import LogState
 from pystore.marks import Marks, Order
@@ -53,6 +54,7 @@ class Checkpoints:
             and all(replica in wanted.feeds and head.seq <= wanted.feeds[replica].seq for replica, head in kept.state.feeds.items())
             and (until is None or kept.state.newest <= until)
             and kept.state.shows_the_same(marks)
+            and _is_without(kept, wanted.erased)
         ]
 
     async def kept(self) -> list[Kept]:
@@ -62,7 +64,8 @@ class Checkpoints:
             try:
                 said = codec.decode(about)
                 if said["view"] == self._fingerprint:
-                    state = LogState.from_json(codec.encode(said["state"]))._replace(marks=Marks.from_json(said["marks"]))
+                    marks, erased = Marks.from_json(said["marks"]), Erasures.from_json(codec.encode(said["erased"]))
+                    state = LogState.from_json(codec.encode(said["state"]))._replace(marks=marks, erased=erased)
                     found.append(Kept(name, state, said["size"]))
             except (ValueError, KeyError, TypeError, PyStoreError):
                 continue  # made by another version: it is of no use here
@@ -75,10 +78,13 @@ class Checkpoints:
 
     async def save(self, state: LogState, image: bytes) -> None:
         """Keep an image of the view that shows `state`, and let those go for which there is no room any more."""
-        about = {"view": self._fingerprint, "state": codec.decode(state.to_json()), "marks": state.marks.to_json(), "size": len(image)}
+        about = {
+            "view": self._fingerprint, "state": codec.decode(state.to_json()), "marks": state.marks.to_json(),
+            "erased": codec.decode(state.erased.to_json()), "size": len(image),
+        }
         # Names sort by age: what comes last is read ahead when the log is opened.
         await self._storage.save_checkpoint(f"{state.events:012d}", Checkpoint(codec.encode(about), image))
-        kept = [one for one in await self.kept() if one.state.epoch == state.epoch]
+        kept = [one for one in await self.kept() if one.state.epoch == state.epoch and _is_without(one, state.erased)]
         names = {one.name for one in kept} - set(superfluous(kept))
         for name in (await self._storage.checkpoints()).keys() - names:
             await self._storage.delete_checkpoint(name)
@@ -86,6 +92,12 @@ class Checkpoints:
     async def drop(self, kept: Kept) -> None:
         """Remove one: it is not right any more."""
         await self._storage.delete_checkpoint(kept.name)
+
+    async def purge(self, erased: Erasures) -> None:
+        """Remove all that may hold the content of erased events: those that show one of them, and those of which that is not known."""
+        kept = {one.name for one in await self.kept() if _is_without(one, erased)}
+        for name in (await self._storage.checkpoints()).keys() - kept:
+            await self._storage.delete_checkpoint(name)
 
     async def largest_gap(self) -> int:
         """How many events lie between two neighbouring checkpoints, or before the first, at most."""
@@ -98,6 +110,11 @@ class Checkpoints:
         for kept in older:
             await self.drop(kept)
         return bool(older)
+
+
+def _is_without(kept: Kept, erased: Erasures) -> bool:
+    """Whether a checkpoint was made without what is erased."""
+    return erased.agree(kept.state.erased, {replica: head.seq for replica, head in kept.state.feeds.items()})
 
 
 def superfluous(kept: Sequence[Kept]) -> list[str]:

@@ -73,6 +73,11 @@ class Recorded:
         return self.line[self._hashed - 99 : self._hashed - 56]
 
     @property
+    def hashed(self) -> bytes:
+        """The part of the line that its hash covers: all before salt and data."""
+        return self.line[: self._hashed]
+
+    @property
     def digest(self) -> bytes:
         """The hash of salt and data, as it stands in the line."""
         return self.line[self._hashed - 44 : self._hashed - 1]

@@ -8,11 +8,12 @@ from typing import Any
 
 from pystore import codec
 from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of_iso, stamp
+from pystore.erasure import ERASED, NAMED
 from pystore.errors import ClosedError, ConflictError, ValidationError
 from pystore.event import Event, Recorded
 from pystore.log import EventLog, LogState
 from pystore.marks import Order, Span, joined
-from pystore.own_events import IMPORTED, NAMED, Redone, Undone
+from pystore.own_events import IMPORTED, Redone, Undone
 from pystore.projection import Projection
 from pystore.segment import unpack_bytes
 from pystore.view import Parameters, View
@@ -107,6 +108,23 @@ async def undone_or_redone(projection: Projection, ids: Sequence[str], *, undone
 
     An import stands for all that it brought in. Raises ValidationError for what is not an id.
     """
+    spans, named = await spans_of(projection, ids)
+    state = projection.log.state
+    # Of what an import brought in single events may be otherwise.
+    is_so = len(named) == len(spans) and all(state.is_undone(event) == undone for event in named.values())
+    for event in named.values():
+        if event.type == NAMED:
+            raise ValidationError("A name is not undone: give the assistant another one.", id=event.id)
+        if event.type == ERASED:
+            raise ValidationError("What was erased is gone for good: that cannot be undone.", id=event.id)
+    return [] if is_so else [(Undone if undone else Redone)(events=[str(span) for span in joined(spans)])]
+
+
+async def spans_of(projection: Projection, ids: Sequence[str]) -> tuple[list[Span], dict[str, Recorded]]:
+    """The events that `ids` name, with all that imports among them brought in; and those that are named one by one, as far as here.
+
+    Raises ValidationError for what is not an id.
+    """
     spans = []
     for text in ids:
         span = Span.parse(text)
@@ -115,17 +133,12 @@ async def undone_or_redone(projection: Projection, ids: Sequence[str], *, undone
         spans.append(span)
     if not spans:
         raise ValidationError("Name at least one event.")
-    state = projection.log.state
     named = await projection.log.events_by_id(str(span) for span in spans if span.first == span.last)
-    is_so = len(named) == len(spans) and all(state.is_undone(event) == undone for event in named.values())
     for event in named.values():
-        if event.type == NAMED:
-            raise ValidationError("A name is not undone: give the assistant another one.", id=event.id)
         if event.type == IMPORTED and not event.is_erased:
             brought_in = codec.decode(event.data_json).get("events", ())
             spans += [span for text in brought_in if (span := Span.parse(text))]
-            is_so = False  # of what it brought in single events may be otherwise
-    return [] if is_so else [(Undone if undone else Redone)(events=[str(span) for span in joined(spans)])]
+    return spans, named
 
 
 async def undone_since(projection: Projection, moment: Moment) -> list[Event]:

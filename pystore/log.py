@@ -12,13 +12,14 @@ Rules that everything here serves:
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from pystore import codec
 from pystore.clock import ZERO, HybridClock
+from pystore.erasure import Erasures, blanked
 from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersionError, PyStoreError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
@@ -28,8 +29,12 @@ from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
 FORMAT = 1
+ERASURES = "erased"
+"""Under which the log's metadata tell what is erased."""
 MAX_NAME = 200
 """Characters of a log's name."""
+MAX_TRIES = 10
+"""How often something is tried again because other writers were first."""
 MERGE_FROM_SEGMENTS = 64
 """How many small segments are merged at once in the background."""
 SEGMENT_EVENTS = 4096
@@ -41,7 +46,8 @@ SEGMENT_BYTES = 2 << 20
 class LogState(NamedTuple):
     """What is known of a log as a whole. `segment` is the number of its last segment, `named` the place of the event that named it.
 
-    `marks` tell which events are undone. A name is not undone: another one is given.
+    `marks` tell which events are undone. A name is not undone: another one is given. `erased` tells which events have no content, those
+    included that a log had which this one took the place of.
     """
 
     log: str
@@ -54,6 +60,7 @@ class LogState(NamedTuple):
     named: Order = (ZERO, "")
     segment: int = 0
     marks: Marks = Marks()
+    erased: Erasures = Erasures()
 
     @property
     def events(self) -> int:
@@ -70,8 +77,10 @@ class LogState(NamedTuple):
                 name, named = name_in(event) or name, event.order
         if events:
             newest = max(newest, events[-1].order)
-        marks = self.marks.and_those_of(events)
-        return self._replace(name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment, marks=marks)
+        marks, erased = self.marks.and_those_of(events), self.erased.and_those_of(events)
+        return self._replace(
+            name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment, marks=marks, erased=erased
+        )
 
     def knows(self, event: Recorded) -> bool:
         """Whether the event is among those that this is the state of."""
@@ -86,9 +95,13 @@ class LogState(NamedTuple):
         return self.marks.agree(marks, {replica: head.seq for replica, head in self.feeds.items()}, self.newest)
 
     def to_meta(self, before: LogState | None = None) -> dict[str, bytes]:
-        """The state as it is kept in the log's metadata; the marks only if they are others than `before`."""
+        """The state as it is kept in the log's metadata; marks and erasures only if they are others than `before`."""
         meta = {"head": self.to_json()}
-        return meta if before is not None and before.marks is self.marks else {**meta, "marks": codec.encode(self.marks.to_json())}
+        if before is None or before.marks is not self.marks:
+            meta["marks"] = codec.encode(self.marks.to_json())
+        if before is None or before.erased is not self.erased:
+            meta[ERASURES] = self.erased.to_json()
+        return meta
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, bytes]) -> LogState | None:
@@ -98,12 +111,13 @@ class LogState(NamedTuple):
             return None
         state = cls.from_json(raw)
         try:
-            return state._replace(marks=Marks.from_json(codec.decode(meta.get("marks", b"[]"))))
+            marks, erased = Marks.from_json(codec.decode(meta.get("marks", b"[]"))), Erasures.from_json(meta.get(ERASURES, b"[]"))
+            return state._replace(marks=marks, erased=erased)
         except (ValueError, TypeError) as error:
             raise _damaged_record() from error
 
     def to_json(self) -> bytes:
-        """The state but for its marks."""
+        """The state but for its marks and erasures."""
         return codec.encode({
             "format": FORMAT, "log": self.log, "epoch": self.epoch, "writer": self.writer, "name": self.name, "segment": self.segment,
             "newest": list(self.newest), "named": list(self.named), "events": self.events, "counts": dict(self.counts),
@@ -360,7 +374,8 @@ class EventLog:
 
     async def merge_segments(self) -> bool:
         """Merge small neighbouring segments into larger ones, in one commit that changes no event; whether there was enough to do."""
-        merged_upto = int((await self.storage.meta()).get("merged_upto", b"0"))
+        meta = await self.storage.meta()
+        merged_upto = int(meta.get("merged_upto", b"0"))
         small: list[Segment] = []
         after = merged_upto
         while page := await self.storage.segments(after):
@@ -370,15 +385,50 @@ class EventLog:
             return False
         *full, rest = _groups(small)
         groups = [group for group in (*full, rest) if len(group) > 1]
-        commit = Commit(
-            add=[_merged(group) for group in groups], delete=[part.number for group in groups for part in group],
-            meta={"merged_upto": str(full[-1][-1].number if full else merged_upto).encode()}, durability="relaxed",
-        )
+        merged = {"merged_upto": str(full[-1][-1].number if full else merged_upto).encode()}
         try:
-            await self.storage.commit(commit)
+            await self._rewrite([_merged(group) for group in groups], [part for group in groups for part in group], meta, merged, "relaxed")
         except ConflictError:
             return False  # another tab did it
         return True
+
+    async def _rewrite(
+        self, add: Sequence[Segment], instead: Sequence[Segment], read: Mapping[str, bytes], meta: Mapping[str, bytes],
+        durability: Durability = "strict",
+    ) -> None:
+        """Put segments in the place of others that hold the same events, if nobody else did so since the metadata were `read`.
+
+        Raises ConflictError otherwise: a segment that keeps its number may have got another content.
+        """
+        turn = int(read.get("rewrites", b"0")) + 1
+        await self.storage.commit(Commit(
+            add=add, delete=[segment.number for segment in instead], meta={**meta, "rewrites": b"%d" % turn},
+            batches={f"$rewrite-{turn}": b""}, durability=durability,
+        ))
+
+    async def blank_erased(self, breathe: Callable[[], Awaitable[None]]) -> None:
+        """Remove the content of erased events from all segments and from what waits, in one commit."""
+        for _ in range(MAX_TRIES):
+            meta = await self.storage.meta()
+            erased = self.state.erased
+            changed = []
+            for segment in await self.all_segments():
+                events = events_in(segment.body)
+                if (rest := blanked(events, erased)) is not events:
+                    changed.append((segment, replace(segment, body=pack([event.line for event in rest]))))
+                await breathe()
+            waiting = Waiting.from_meta(meta.get(WAITING, b""), self.state.feeds)
+            waits = blanked(waiting.events, erased)
+            if not changed and waits is waiting.events:
+                return
+            about = {} if waits is waiting.events else {WAITING: Waiting(tuple(waits)).to_meta()}
+            try:
+                await self._rewrite([new for _, new in changed], [old for old, _ in changed], meta, about)
+            except ConflictError:
+                continue
+            self._note_waiting(about.get(WAITING, self._waiting_raw))
+            return
+        raise ConflictError("Other tabs keep writing at the same time. Try again.")
 
 
 def _groups(segments: Sequence[Segment]) -> list[list[Segment]]:

@@ -82,6 +82,9 @@ class MemoryStorage:
     async def delete_checkpoint(self, name: str) -> None:
         self._open_log().checkpoints.pop(name, None)
 
+    async def scrub(self) -> None:
+        self._open_log()
+
     async def size(self) -> dict[str, int]:
         log = self._open_log()
         return {

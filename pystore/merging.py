@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pystore.clock import iso_of_ms
+from pystore.erasure import Erasures, blanked
 from pystore.errors import ClockError
 from pystore.event import Head, Recorded
 from pystore.log import SEGMENT_EVENTS, LogState
-from pystore.segment import pack
+from pystore.segment import events_in, pack
 from pystore.waiting import MAX_BYTES, Waiting, is_future
 
 SEGMENT_BYTES = 8 << 20
@@ -39,6 +40,9 @@ class Merge:
         self._on_new = on_new
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._erased = base.erased
+        self.said = Erasures()
+        """What `$erased` events among those taken into the log name."""
 
     @property
     def new_waiting(self) -> int:
@@ -56,7 +60,7 @@ class Merge:
         Raises ClockError if more would wait than may.
         """
         admitted = []
-        for event in events:
+        for event in blanked(events, self.state.erased):
             if event.seq <= self._known.get(event.replica, _NO_HEAD).seq:
                 continue
             self.new += 1
@@ -80,6 +84,7 @@ class Merge:
         ends = {event.replica: event for event in events}
         feeds = {**self.state.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
         self.state = self.state.after(events, feeds, self.state.segment)
+        self.said = self.said.and_those_of(events)
         if self._on_new is not None:
             self._on_new(events)
         for event in events:
@@ -87,6 +92,13 @@ class Merge:
             self._pending_bytes += len(event.line)
             if len(self._pending) >= SEGMENT_EVENTS or self._pending_bytes >= SEGMENT_BYTES:
                 self.pack()
+
+    def end(self) -> None:
+        """All is taken: make segments of the rest, and remove the content of what `$erased` events among it named after it was taken."""
+        self.pack()
+        if self.state.erased != self._erased:
+            self.bodies = [pack([event.line for event in blanked(events_in(body), self.state.erased)]) for body in self.bodies]
+            self._waiting = list(blanked(self._waiting, self.state.erased))
 
     def pack(self) -> None:
         """Make a segment of what was taken since the last one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from pystore import codec
+from pystore.erasure import ERASED, NAMED
 from pystore.event import Event, Recorded
 from pystore.marks import REDONE, SPAN_PATTERN, UNDONE
 from pystore.schema import EventType, Handler
@@ -31,7 +32,7 @@ class Imported(Event):
     events: list[str]
 
 
-NAMED, IMPORTED = "$named", "$imported"
+IMPORTED = "$imported"
 Spans = Annotated[list[Annotated[str, Field(pattern=SPAN_PATTERN)]], Field(min_length=1)]
 
 
@@ -43,6 +44,12 @@ class Undone(Event):
 
 class Redone(Event):
     """Events that had been undone were brought back."""
+
+    events: Spans
+
+
+class Erased(Event):
+    """The content of events was erased, for good and everywhere: `replica:seq`, or `replica:first-last`. See `erasure`."""
 
     events: Spans
 
@@ -63,4 +70,6 @@ class _OwnTypes:
         self.by_model: dict[type[Event], EventType] = {declared.model: declared for declared in self.by_type.values()}
 
 
-OWN_TYPES = _OwnTypes((NAMED, Named, []), (IMPORTED, Imported, [_imported]), (UNDONE, Undone, []), (REDONE, Redone, []))
+OWN_TYPES = _OwnTypes(
+    (NAMED, Named, []), (IMPORTED, Imported, [_imported]), (UNDONE, Undone, []), (REDONE, Redone, []), (ERASED, Erased, [])
+)

@@ -95,6 +95,10 @@ class LogStorage(Protocol):
         """Remove the checkpoint of that name. Without one this does nothing."""
         ...
 
+    async def scrub(self) -> None:
+        """On return nothing that was removed or replaced can be read in the platform's files, as far as these are in its hands."""
+        ...
+
     async def size(self) -> dict[str, int]:
         """Bytes kept, by kind: `log`, `checkpoints`."""
         ...

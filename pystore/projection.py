@@ -19,10 +19,11 @@ from typing import NamedTuple
 from pystore import codec, versions
 from pystore.checkpoints import NEAR_EVENTS, Checkpoints, Kept
 from pystore.clock import HybridClock
+from pystore.erasure import ERASED
 from pystore.errors import ClosedError, ConflictError, CorruptError
 from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
-from pystore.log import EventLog, LogState
+from pystore.log import MAX_TRIES, EventLog, LogState
 from pystore.marks import REDONE, UNDONE, Marks, Order
 from pystore.ports import LogStorage, Platform
 from pystore.progress import Progress
@@ -32,8 +33,6 @@ from pystore.segment import events_of, runs_in_order
 from pystore.versions import VersionDocument
 from pystore.view import View
 
-MAX_TRIES = 10
-"""How often something is tried again because other writers were first."""
 CHECKPOINT_AFTER_EVENTS = 500
 CHECKPOINT_AFTER_SHARE = 50
 """A checkpoint is due when the events since the last one exceed both numbers: the second is a share, 1/50 of the log."""
@@ -123,10 +122,10 @@ class Projection:
         """Bring view and log up to date from the newest checkpoint on; False if the log was replaced meanwhile."""
         stored = self.log.state
         view, kept = await self._begin(await self.checkpoints.usable(stored, stored.marks))
-        start = kept.state if kept else self._nothing()
+        start = kept.state._replace(erased=stored.erased) if kept else self._nothing()
         self._checkpointed = start.events
         self.show(view, start)
-        self.projector.marks = stored.marks
+        self.projector.marks, self.projector.erased = stored.marks, stored.erased
         state, late, damage = start, False, None
         try:
             async for events, state_then in self.log.tail(start):
@@ -163,7 +162,7 @@ class Projection:
     def _nothing(self) -> LogState:
         """The state of this log without any event."""
         log = self.log.state
-        return LogState(log.log, log.epoch, log.writer, log.name)
+        return LogState(log.log, log.epoch, log.writer, log.name, erased=log.erased)
 
     def _fingerprint(self) -> str:
         """What an image of the view depends on beside the events. A development version's handlers change without its number."""
@@ -178,7 +177,7 @@ class Projection:
         """What folds this store's events into `view`."""
         projector = Projector(self.schema, view, self._before_each)
         projector.quarantine = self._quarantine
-        projector.marks = self.log.state.marks
+        projector.marks, projector.erased = self.log.state.marks, self.log.state.erased
         return projector
 
     def show(self, view: View, state: LogState) -> None:
@@ -201,7 +200,7 @@ class Projection:
             self._checkpointed = 0
         if events or self.log.state.epoch != before.epoch:
             await self._read_versions()
-        is_behind = self.shown is not before or not before.shows_the_same(self.log.state.marks)
+        is_behind = self.shown is not before or not before.shows_the_same(self.log.state.marks) or before.erased != self.log.state.erased
         if events is None or is_behind or (events and events[0].order <= before.newest):
             await self.refold(events[0].order if events else None)
             self._tell(None)
@@ -234,7 +233,7 @@ class Projection:
         while True:
             usable = [] if from_nothing else await self.checkpoints.usable(self.log.state, marks, until)
             view, kept = await self._begin(kept for kept in usable if earliest is None or kept.state.newest < earliest)
-            start = kept.state if kept else self._nothing()
+            start = kept.state._replace(erased=self.log.state.erased) if kept else self._nothing()
             try:
                 shown = await self._fold_from(view, start, marks, until, on_progress)
             except BaseException:
@@ -407,7 +406,7 @@ class Projection:
 class Aside:
     """A copy of a projection's view (an empty one for an empty `base`), ahead of it by events that are not in the log yet.
 
-    It is given up at the first event that belongs before one in `base`, and at the first mark: then the log is folded anew.
+    It is given up at the first event that belongs before one in `base`, and at the first mark or erasure: then the log is folded anew.
     """
 
     def __init__(self, projection: Projection, base: LogState) -> None:
@@ -421,7 +420,7 @@ class Aside:
     def fold(self, events: list[Recorded]) -> None:
         """Fold `events`, which are in order, and come after those that were folded before."""
         self.earliest = self.earliest or events[0].order
-        if events[0].order <= self._base.newest or any(event.type in (UNDONE, REDONE) for event in events):
+        if events[0].order <= self._base.newest or any(event.type in (UNDONE, REDONE, ERASED) for event in events):
             self._is_given_up = True
             self.close()
         if not self._is_given_up:

@@ -12,6 +12,7 @@ from functools import cache
 import pydantic
 
 from pystore import codec
+from pystore.erasure import Erasures
 from pystore.errors import HandlerError, PyStoreError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
 from pystore.input_profile import MAX_DEPTH, SMALL_BYTES, check_limits, is_plain, load, load_structure
@@ -152,7 +153,7 @@ def invalid(type_: str, error: pydantic.ValidationError) -> ValidationError:
 
 
 class Projector:
-    """Folds events into `view`, but for those that `marks` undo. `before_each`, if given, is told of every event before it is applied."""
+    """Folds events into `view`, but for those that `marks` undo or that are `erased`. `before_each` is told of each before that."""
 
     def __init__(self, schema: Schema, view: View, before_each: BeforeEach | None = None) -> None:
         self.schema = schema
@@ -160,6 +161,7 @@ class Projector:
         self.before_each = before_each
         self.quarantine: frozenset[str] = frozenset()
         self.marks = Marks()
+        self.erased = Erasures()
 
     def apply(self, events: Sequence[Recorded]) -> None:
         """Fold events that this replica is about to append.
@@ -220,6 +222,8 @@ class Projector:
         if declared is None or event.v > declared.v or event.is_erased:
             return
         if self.marks and self.marks.is_undone(event.replica, event.seq, event.order):
+            return
+        if self.erased and self.erased.erases(event):
             return
         if self.before_each is not None:
             self.before_each(event)

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, history, verification, versions
+from pystore import codec, erasing, history, verification, versions
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
@@ -24,7 +24,7 @@ from pystore.live import Listener
 from pystore.log import EventLog, LogState
 from pystore.marks import Span, joined
 from pystore.merging import Merge
-from pystore.own_events import Imported, Named
+from pystore.own_events import Erased, Imported, Named
 from pystore.ports import Durability, Platform
 from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
@@ -106,6 +106,7 @@ class Store:
         store = cls(projection, max_future_ms)
         try:
             await store._admit_due()
+            await store._carry_out_erasures()
         except StorageError as error:
             store.upkeep_error = error
         except BaseException:
@@ -271,6 +272,19 @@ class Store:
         self._check_writable()
         return await self._append_own(await history.undone_since(self.projection, moment), None)
 
+    async def erase(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
+        """Remove the content of events for good: from the log, the view, checkpoints and backups here, and from every replica that merges.
+
+        `ids` as for `undo`. Their envelopes stay, so chains still verify. On return it is done here; cut short, it is gone on with when
+        the log is opened again, and nothing shows the content meanwhile. Raises ValidationError for what is not here or has no content.
+        """
+        appended = await self._append_own(await erasing.to_erase(self.projection, ids), batch)
+        await to_the_end(self._carry_out_erasures())
+        return appended
+
+    async def _carry_out_erasures(self) -> None:
+        await erasing.carry_out(self.projection, self.backups)
+
     async def _append_own(self, events: Sequence[Event], batch: str | None) -> list[Appended]:
         appended = await self._append([draft(self.schema, event) for event in events], batch, "strict")
         return appended or await self._appender.known(batch) or []  # nothing to do, perhaps because this is a repetition
@@ -362,7 +376,7 @@ class Store:
                 base, waiting = self.log.state, self.log.waiting
             else:
                 here = self.log.state
-                base, waiting = LogState(here.log, here.epoch, here.writer, here.log), Waiting()
+                base, waiting = LogState(here.log, here.epoch, here.writer, here.log, erased=here.erased), Waiting()
             # Folded aside while it is being read: queries go on seeing what is durable, and a refused file leaves no trace.
             with closing(Aside(projection, base)) as aside:
                 verified = await self._verify_file(
@@ -373,6 +387,10 @@ class Store:
                     adding = self._add(verified.merge, aside, document, instead=mode == "replace", on_progress=on_progress)
                     with suppress(asyncio.CancelledError):
                         await to_the_end(adding)
+            merge = verified.merge
+            unsaid = [str(span) for span in merge.state.erased.spans if mode == "replace" and not merge.said.covers(span)]
+        with suppress(asyncio.CancelledError):
+            await to_the_end(self._erase_again(unsaid))
         self._stir.set()
         return verified.summary()
 
@@ -387,6 +405,12 @@ class Store:
                 raise
             await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
         await self.projection.show_added(aside, document, on_progress)
+
+    async def _erase_again(self, unsaid: list[str]) -> None:
+        """Carry out erasures. Those that are `unsaid` are said anew to other replicas: what said so went with what was replaced."""
+        if unsaid:
+            await self._append_own([Erased(events=unsaid)], None)
+        await self._carry_out_erasures()
 
     def _horizon_ms(self) -> int:
         """What is dated later has to wait."""
@@ -413,7 +437,7 @@ class Store:
             for start in range(0, len(due), FOLD_SLICE):
                 merge.admit(due[start : start + FOLD_SLICE])
                 await self.platform.breathe()
-            merge.pack()
+            merge.end()
             await self._add(merge, aside, self.projection.document, instead=False, on_progress=None)
 
     async def _verify_file(
@@ -518,8 +542,9 @@ class Store:
                 self.upkeep_error = None
 
     async def upkeep(self, *, now: bool = False) -> None:
-        """Admit what has waited, merge small segments, index full text, save a checkpoint: each if it is due (`now`: due or not)."""
+        """Admit what has waited, erase, merge small segments, index full text, save a checkpoint: each if it is due (`now`: or not)."""
         await self._admit_due()
+        await self._carry_out_erasures()
         await self.projection.upkeep(now=now)
 
 

@@ -216,8 +216,9 @@ class Backups:
     async def _make(self, layers: Sequence[str], label: str) -> Sequence[BackupId]:
         await self._settled()
         vault, projection = await self.vault(), self._projection
-        taken = await snapshot(projection)
         async with vault.storage.exclusive():
+            # Not before: what is erased meanwhile must not come into the vault after it was taken out there.
+            taken = await snapshot(projection)
             made = [await self._add(vault, taken, layer, label) for layer in layers]
             await vault.prune(await vault.settings())
             await vault.note_verified(dict.fromkeys(map(str, made)), projection.platform.now_ms())

@@ -95,7 +95,7 @@ async def missing(
             sizes[replica] = sizes.get(replica, 0) + len(event.line)
             is_end = event.seq == needed[replica][0][1]
             if is_end or sizes[replica] >= CHUNK_BYTES:
-                yield _made(pending.pop(replica))
+                yield made_of(pending.pop(replica))
                 sizes[replica] = 0
                 await breathe()
             if is_end:
@@ -112,7 +112,8 @@ def _missing(replica: str, seq: int) -> CorruptError:
     return CorruptError(f"Event {replica}:{seq} is missing in what is stored: no backup can be made.", id=f"{replica}:{seq}")
 
 
-def _made(events: list[Recorded]) -> Made:
+def made_of(events: Sequence[Recorded]) -> Made:
+    """The chunk that a run of one feed makes."""
     body = pack([event.line for event in events])
     first, last = events[0], events[-1]
     name = sha256(body).hexdigest()

@@ -111,7 +111,7 @@ async def verify(
         for start in range(0, len(held), HELD_SLICE):
             result.take(held[start : start + HELD_SLICE])
             await breathe()
-    result.merge.pack()
+    result.merge.end()
     result.problems = check.problems[:MAX_PROBLEMS]
     if log is not None:
         await _check_against(check, log, waiting)

@@ -18,12 +18,13 @@ from typing import Any, Literal
 import pydantic
 
 from pystore import codec
-from pystore.backup.chunks import Chunk, in_order, kept_of, missing
+from pystore.backup.chunks import Chunk, in_order, kept_of, made_of, missing
 from pystore.backup.format import FeedHead, Header, footer_line, footer_of
 from pystore.backup.layers import TIMED, BackupId, Settings, superfluous
 from pystore.backup.save import Snapshot, jsonl
 from pystore.clock import iso_of_ms
 from pystore.compression import compress, decompress
+from pystore.erasure import Erasures, blanked
 from pystore.errors import CorruptBackupError, FormatError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
 from pystore.ports import VaultStorage
@@ -191,6 +192,42 @@ class Vault:
             return
         for name in (await self.storage.sizes(CHUNKS)).keys() - named:
             await self.storage.delete(f"{CHUNKS}/{name}")
+
+    async def erase(self, erased: Erasures) -> None:
+        """Remove the content of erased events from all backups: chunks and manifests are written anew, then the old ones removed.
+
+        What cannot be read goes: it may hold that content. For one who holds `exclusive`.
+        """
+        renamed: dict[str, Chunk] = {}
+        for name in await self.storage.sizes(CHUNKS):
+            body = await self.storage.read(f"{CHUNKS}/{name}") or b""
+            try:
+                events = events_in(body)
+                rest = blanked(events, erased)
+            except PyStoreError:
+                events, rest = [], None
+            if rest is not events:
+                if rest is not None:
+                    made = made_of(rest)
+                    await self._write(f"{CHUNKS}/{made.chunk.sha256}", made.body)
+                    renamed[name] = made.chunk
+                else:
+                    await self.storage.delete(f"{CHUNKS}/{name}")
+            await self._breathe()
+        for id_ in await self.ids():
+            try:
+                manifest = await self.manifest(id_)
+            except CorruptBackupError:
+                await self.storage.delete(f"{BACKUPS}/{id_}")
+                continue
+            if any(chunk.sha256 in renamed for chunk in manifest.chunks):
+                chunks = [renamed.get(chunk.sha256, chunk) for chunk in manifest.chunks]
+                await self._write(f"{BACKUPS}/{id_}", packed(manifest.model_copy(update={"chunks": chunks})))
+        for name in renamed:
+            await self.storage.delete(f"{CHUNKS}/{name}")
+        for name in await self.storage.sizes(DAMAGED):
+            await self.storage.delete(f"{DAMAGED}/{name}")
+        await self.sweep()
 
     # -- reading
 

@@ -130,6 +130,9 @@ class IndexedDbStorage:
         with translated():
             await self._database.deleteCheckpoint(name)
 
+    async def scrub(self) -> None:
+        """The browser's: it overwrites what was removed when it next tidies up its files."""
+
     async def size(self) -> dict[str, int]:
         with translated():
             log, checkpoints = await self._database.size()

@@ -119,6 +119,9 @@ class SqliteStorage:
     async def delete_checkpoint(self, name: str) -> None:
         await self._run(self._file.delete_checkpoint, name)
 
+    async def scrub(self) -> None:
+        await self._run(self._file.scrub)
+
     async def size(self) -> dict[str, int]:
         return await self._run(self._file.size)
 
@@ -200,6 +203,13 @@ class SqliteFile:
         # Any strict commit syncs what was committed before it. This one changes nothing, but writes a page.
         with self._transaction("strict") as db:
             db.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def scrub(self) -> None:
+        # Free pages are zeroed (`secure_delete`), but the write-ahead log still has what they held.
+        with self._translated():
+            (is_busy, _, _) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise StorageError(f"Another program reads {self._path}: what was erased is not gone from its files yet. Close that program.")
 
     def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
         row = (name, _checksum(checkpoint), checkpoint.about, checkpoint.image)

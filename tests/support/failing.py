@@ -109,6 +109,10 @@ class FaultyStorage:
         await self._begin("delete_checkpoint")
         await self._storage.delete_checkpoint(name)
 
+    async def scrub(self) -> None:
+        await self._begin("scrub")
+        await self._storage.scrub()
+
     async def size(self) -> dict[str, int]:
         await self._begin("size")
         return await self._storage.size()

@@ -1,0 +1,323 @@
+"""What is erased is gone: from everything that is kept, on every replica, whatever comes when, and wherever the work was cut short."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pystore.erasure import Erasures, blank
+from pystore.errors import PyStoreError, ValidationError
+from pystore.event import Draft, Head, parse_line, record
+from pystore.marks import Span
+from pystore.memory import MemoryPlatform
+from pystore.segment import unpack_bytes
+from pystore.store import Store
+from pystore.waiting import KEY as WAITING
+from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
+from tests.support.fake_clock import FakeClock
+from tests.support.notes import SCHEMA, a_part, event_lines, folded, lines_of, note, saved, shown
+
+SECRET = "nobody must ever read this again"
+DAY = 86_400_000
+
+
+def kept(platform: MemoryPlatform, log: str = "a") -> bytes:
+    """Every byte that is kept of a log, unpacked."""
+    parts: list[bytes] = []
+    if log in platform.kept:
+        of_log = platform.kept[log]
+        parts += [unpack_bytes(segment.body) for segment in of_log.segments.values()]
+        parts += [unpack_bytes(value) if key == WAITING and value else value for key, value in of_log.meta.items()]
+        parts += of_log.batches.values()
+        parts += [part for checkpoint in of_log.checkpoints.values() for part in (checkpoint.about, checkpoint.image)]
+    for name, data in platform.vaults.get(log, {}).items():
+        parts.append(unpack_bytes(data) if name.startswith(("chunks/", "damaged/")) else data)
+    return b"\n".join(parts)
+
+
+def is_kept(platform: MemoryPlatform, log: str = "a") -> bool:
+    return SECRET.encode() in kept(platform, log)
+
+
+async def with_secret(platform: MemoryPlatform, log: str = "a") -> tuple[Store, str]:
+    """A store with the secret in its log, its checkpoints and its backups; and the id of the event."""
+    store = await Store.open(SCHEMA, log, platform=platform)
+    await store.append([note(f"{log}{index}") for index in range(30)])
+    (appended,) = await store.append(note(f"{log} secret", SECRET))
+    await store.append([note(f"{log} later {index}") for index in range(30)])
+    await store.upkeep(now=True)
+    await store.backups.create()
+    assert is_kept(platform, log)
+    return store, appended.id
+
+
+def an_event(text: str) -> bytes:
+    draft = Draft("note.added", 1, note("1", text), b'{"note_id":"1","text":"%b","folder":null}' % text.encode())
+    return record([draft], ["0192f3a4b5c6-0003"], "a" * 16, Head())[0][0].line
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters='"\\', exclude_categories=["Cc"])))
+def test_an_erased_event_keeps_its_hash_and_tells_nothing_of_its_content(text: str) -> None:
+    event = parse_line(an_event(text))
+    erased = blank(event)
+    assert erased.hash() == event.hash()
+    assert erased.is_erased
+    assert erased.line.endswith(b'"salt":null,"data":null}')
+    assert blank(erased) is erased
+
+
+NUMBERS = st.integers(1, 20)
+SPANS = st.lists(st.builds(lambda r, a, b: Span(r * 16, min(a, b), max(a, b)), st.sampled_from("ab"), NUMBERS, NUMBERS))
+
+
+@given(SPANS, SPANS, st.dictionaries(st.sampled_from(["a" * 16, "b" * 16]), st.integers(0, 20)))
+def test_erasures_agree_where_no_event_is_erased_by_one_alone(ours: list[Span], theirs: list[Span], feeds: dict[str, int]) -> None:
+    mine, others = Erasures(ours), Erasures(theirs)
+
+    def named(erasures: Erasures) -> set[tuple[str, int]]:
+        every = {(span.replica, seq) for span in erasures.spans for seq in range(span.first, span.last + 1)}
+        return {(replica, seq) for replica, seq in every if seq <= feeds.get(replica, 0)}
+
+    assert mine.agree(others, feeds) == (named(mine) <= named(others))
+    assert Erasures.from_json(mine.to_json()) == mine
+
+
+async def test_nothing_that_is_kept_has_the_content_any_more_and_all_else_is_as_it_was(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    before, rows = await lines_of(store), store.query("SELECT note_id FROM note ORDER BY position")
+    (appended,) = await store.erase([id_])
+    assert not is_kept(platform)
+    await store.upkeep(now=True)
+    assert not is_kept(platform)
+    after = await lines_of(store)
+    changed = [parse_line(line) for line in after if line not in before]
+    assert {event.id for event in changed} == {id_, appended.id}
+    assert store.query("SELECT note_id FROM note ORDER BY position") == [row for row in rows if "secret" not in row["note_id"]]
+    assert shown(store) == await folded(store)
+    assert (await store.verify())["sound"]
+    assert (await store.backups.verify())["damaged"] == {}
+    (told,) = [event for event in await store.events(limit=100) if event["id"] == id_]
+    assert told["erased"]
+    assert told["data"] is None
+    assert SECRET.encode() not in await saved(store)
+    await store.close()
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert again.query("SELECT count(*) AS n FROM note") == [{"n": 60}]
+        assert (await again.verify())["sound"]
+
+
+async def test_a_past_moment_does_not_show_it_either(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    await store.erase([id_])
+    past = await store.at(id_)
+    assert past.query("SELECT count(*) AS n FROM note") == [{"n": 30}]
+    past.close()
+    await store.close()
+
+
+async def test_a_replica_that_merges_later_erases_what_it_has(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    other = await Store.open(SCHEMA, "b", platform=platform)
+    await other.restore([await saved(store)])
+    await other.upkeep(now=True)
+    await other.backups.create()
+    assert is_kept(platform, "b")
+    await store.erase([id_])
+    await other.restore([await saved(store)])
+    assert not is_kept(platform, "b")
+    assert shown(other) == shown(store)
+    assert await lines_of(other) == await lines_of(store)
+    await store.close()
+    await other.close()
+
+
+async def test_erasing_may_arrive_before_what_it_erases(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    file = await saved(store)
+    other = await Store.open(SCHEMA, "b", platform=platform)
+    await other.restore([file])
+    await other.erase([id_])
+    third = await Store.open(SCHEMA, "c", platform=platform)
+    await third.restore([await a_part(other, [other.log.state.writer])])
+    await third.restore([file])
+    await third.backups.create()
+    assert not is_kept(platform, "c")
+    assert (await third.verify())["sound"]
+    for one in (store, other, third):
+        await one.close()
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_an_older_file_does_not_bring_it_back(platform: MemoryPlatform, mode: str) -> None:
+    store, id_ = await with_secret(platform)
+    file = await saved(store)
+    await store.erase([id_])
+    await store.restore([file], mode=mode)  # type: ignore[arg-type]
+    await store.upkeep(now=True)
+    assert not is_kept(platform)
+    assert SECRET not in repr(shown(store))
+    other = await Store.open(SCHEMA, "b", platform=platform)
+    await other.restore([file])
+    await other.restore([await saved(store)])
+    assert not is_kept(platform, "b"), "what took the place of all still tells others"
+    await store.close()
+    await other.close()
+
+
+async def test_an_older_backup_does_not_bring_it_back(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    made = (await store.backups.list())[0]["id"]
+    await store.erase([id_])
+    assert (await store.backups.verify(made))["events"] == 61
+    await store.backups.restore(made, mode="replace")
+    assert not is_kept(platform)
+    assert store.query("SELECT count(*) AS n FROM note") == [{"n": 60}]
+    await store.close()
+
+
+async def test_what_waits_for_its_time_is_erased_too(platform: MemoryPlatform, clock: FakeClock) -> None:
+    other = await Store.open(SCHEMA, "b", platform=platform)
+    clock.advance(DAY)
+    (appended,) = await other.append(note("1", SECRET))
+    file = await saved(other)
+    await other.erase([appended.id])
+    without = await saved(other)
+    clock.advance(-DAY)
+    store = await Store.open(SCHEMA, "a", platform=platform)
+    await store.restore([file])
+    assert is_kept(platform)
+    await store.restore([without])
+    clock.advance(2 * DAY)
+    await store.upkeep()
+    assert not is_kept(platform)
+    assert await lines_of(store) == event_lines(without)
+    await store.close()
+    await other.close()
+
+
+async def test_a_whole_import_is_erased_by_its_id(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        appended = await store.append([note(index, SECRET) for index in range(5)])
+        first, last = appended[0].id, appended[-1].id.split(":")[1]
+        assert len(await store.erase([f"{first}-{last}"])) == 1
+        assert not is_kept(platform)
+        assert await store.erase([first]) == [], "it is so already"
+
+
+async def test_what_cannot_be_erased_is_refused(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (appended,) = await store.append(note("1"))
+        (mark,) = await store.undo([appended.id])
+        await store.rename("Alice")
+        named = (await store.events(types=["$named"]))[0]["id"]
+        replica = appended.id.split(":")[0]
+        for id_ in ("nothing", f"{replica}:99", "zzzzzzzzzzzzzzzz:1", mark.id, named):
+            with pytest.raises(ValidationError):
+                await store.erase([id_])
+        (erasure,) = await store.erase([appended.id])
+        with pytest.raises(ValidationError):
+            await store.undo([erasure.id])
+
+
+async def test_a_checkpoint_that_another_tab_saves_late_is_not_used_and_goes(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    late = dict(platform.kept["a"].checkpoints)
+    assert late
+    await store.erase([id_])
+    await store.close()
+    platform.kept["a"].checkpoints.update(late)
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert SECRET not in repr(shown(again))
+        await again.append(note("more"))
+        await again.upkeep(now=True)
+    assert not is_kept(platform)
+
+
+async def test_another_tab_shows_it_no_more_once_it_hears_of_it(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    tab = await Store.open(SCHEMA, "a", platform=platform)
+    await store.erase([id_])
+    await tab.catch_up()
+    assert SECRET not in repr(shown(tab))
+    await tab.append(note("from the tab"))
+    await tab.upkeep(now=True)
+    assert not is_kept(platform)
+    await store.close()
+    await tab.close()
+
+
+async def test_merging_segments_in_another_tab_does_not_bring_it_back(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pystore.log.MERGE_FROM_SEGMENTS", 2)
+    store, id_ = await with_secret(platform)
+    gate = asyncio.Event()
+    arrived = asyncio.Event()
+
+    async def hold(operation: str) -> None:
+        if operation == "commit":
+            arrived.set()
+            await gate.wait()
+
+    tab = await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, Plan(before=[hold])))
+    await store.append(note("one more"))
+    await store.append(note("and more"))
+    merging = asyncio.ensure_future(tab.log.merge_segments())
+    await arrived.wait()
+    await store.erase([id_])
+    gate.set()
+    assert not await merging
+    assert not is_kept(platform)
+    await tab.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["bug", "unavailable", "done but unknown"])
+async def test_cut_short_at_any_point_it_is_never_shown_and_gone_after_the_next_open(kind: str) -> None:
+    at, failed = 0, True
+    while failed:
+        at += 1
+        platform = MemoryPlatform(FakeClock())
+        store, id_ = await with_secret(platform)
+        await store.close()
+        plan = Plan()
+        store = await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan))
+        plan.at, plan.kind, plan.is_sticky = at, kind, True  # as if it died there
+        is_done = False
+        with suppress(PyStoreError, UntranslatedError):
+            await store.erase([id_])
+            is_done = True
+        failed = plan.failed > 0
+        plan.at = 0
+        await store.close()
+        async with await Store.open(SCHEMA, "a", platform=platform) as again:
+            erased = bool(again.log.state.erased)
+            assert erased or not is_done
+            assert (SECRET in repr(shown(again))) == (not erased)
+            assert (await again.verify())["sound"]
+            assert (await again.backups.verify())["damaged"] == {}
+            assert is_kept(platform) == (not erased)
+    assert at > 10
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(0, 59), min_size=1, max_size=8, unique=True), st.integers(1, 7))
+async def test_whatever_is_erased_the_rest_is_restored_from_any_backup(which: list[int], parts: int) -> None:
+    platform = MemoryPlatform(FakeClock())
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        ids: list[str] = []
+        for part in range(parts):
+            size = 60 // parts + 60 % parts * (part == 0)
+            ids += [one.id for one in await store.append([note(f"{part}/{index}", f"text {part}/{index}!") for index in range(size)])]
+            await store.backups.create()
+        await store.erase([ids[index] for index in which])
+        here = kept(platform)
+        for line in await lines_of(store):
+            event = parse_line(line)
+            assert event.is_erased == (event.id in {ids[index] for index in which})
+        assert (await store.backups.verify())["damaged"] == {}
+        for one in await store.backups.list():
+            assert (await store.backups.verify(one["id"]))["events"] == one["events"]
+        assert here.count(b'"salt":null') > 0
