@@ -84,6 +84,13 @@ def blank(event: Recorded) -> Recorded:
     return event if event.is_erased else parse_line(event.hashed + b',"salt":null,"data":null}')
 
 
+def blanked_lines(blob: bytes, erasures: Erasures) -> bytes:
+    """Lines in one piece, each ended by a newline, those of events that `erasures` name without their content."""
+    if not erasures:
+        return blob
+    return b"".join([event.line + b"\n" for event in blanked([parse_line(line) for line in blob.split(b"\n")[:-1]], erasures)])
+
+
 def blanked(events: Sequence[Recorded], erasures: Erasures) -> Sequence[Recorded]:
     """The events, those that `erasures` name without their content: the same object if none of them has any."""
     if not any(erasures.erases(event) and not event.is_erased for event in events):

@@ -20,6 +20,8 @@
         ├── QuotaError          no space; nothing was written
         ├── OutcomeUnknownError the batch may or may not be stored; repeat it with the same batch id
         ├── CorruptError        a stored record does not hold what was written
+        ├── StoreLostError      there was a log here, and its storage is empty
+        ├── TailLostError       the newest events of a log are gone
         ├── ClosedError         the store or its connection is closed
         └── UnavailableError    the platform gives no storage
 
@@ -125,6 +127,14 @@ class OutcomeUnknownError(StorageError):
 
 class CorruptError(StorageError):
     """A stored record does not hold what was written. Where an event is at fault, `details` have its `id` and the `kind` of damage."""
+
+
+class StoreLostError(StorageError):
+    """There was a log here, and its storage is empty: the browser, or somebody, removed it. `details` tell what is known, and `backups`."""
+
+
+class TailLostError(StorageError):
+    """The newest events of a log are not in its storage any more. `details` tell what is known, and `backups`."""
 
 
 class ClosedError(StorageError):

@@ -8,7 +8,7 @@ from typing import Any
 
 from pystore import codec
 from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of_iso, stamp
-from pystore.erasure import ERASED, NAMED
+from pystore.erasure import ERASED, NAMED, blanked
 from pystore.errors import ClosedError, ConflictError, ValidationError
 from pystore.event import Event, Recorded
 from pystore.log import EventLog, LogState
@@ -163,7 +163,7 @@ async def timeline(
     marks = projection.log.state.marks
     found: list[dict[str, Any]] = []
     async for events in projection.log.newest_first():
-        for event in events:
+        for event in blanked(events, projection.log.state.erased):
             if after is not None and event.order <= _order(after, _AFTER_ALL_OF_ITS_TIME):
                 return found
             if (before is not None and event.order >= _order(before)) or (types is not None and event.type not in types):
@@ -207,7 +207,8 @@ def _reason(projection: Projection, event: Recorded) -> str | None:
 async def conflicts(projection: Projection) -> list[dict[str, Any]]:
     """See `Store.conflicts`."""
     rows = projection.view.select("SELECT replica || ':' || seq, reason FROM pystore_conflict")
-    events = await projection.log.events_by_id(id_ for id_, _ in rows)
+    found = await projection.log.events_by_id(id_ for id_, _ in rows)
+    events = {event.id: event for event in blanked(list(found.values()), projection.log.state.erased)}
     there = [{**told(events[id_]), "data": codec.decode(events[id_].data_json), "reason": reason} for id_, reason in rows if id_ in events]
     return sorted(there, key=lambda one: str(one["order"]), reverse=True)
 

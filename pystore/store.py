@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, erasing, history, verification, versions
+from pystore import codec, erasing, history, verification, versions, witness
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
@@ -17,7 +17,7 @@ from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
 from pystore.errors import FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError, StorageError, ValidationError
-from pystore.event import Draft, Event, Recorded
+from pystore.event import Draft, Event, Recorded, new_replica_id
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.live import Listener
@@ -30,7 +30,6 @@ from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_lines
 from pystore.schema import Schema
-from pystore.segment import blobs_in_order
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
 from pystore.waiting import Waiting
@@ -59,6 +58,7 @@ class Store:
         """The backups of this log: see `Backups`."""
         self._upkeep: asyncio.Task[None] | None = None
         self._stir = asyncio.Event()
+        self._witnessed: LogState | None = None
         self._closed = False
 
     @property
@@ -81,14 +81,15 @@ class Store:
     @classmethod
     async def open(
         cls, schema: Schema, log: str, *, platform: Platform | None = None, name: str | None = None, read_only: bool = False,
-        before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), max_future_ms: int = MAX_FUTURE_MS,
+        before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), max_future_ms: int = MAX_FUTURE_MS, recover: bool = False,
         on_progress: Progress | None = None,
     ) -> Self:
         """The store of `log`, its view up to date with everything committed; an empty one, not yet written anywhere, if it is new.
 
         `name` is what people call a new log (default: `log`). `before_each` is told of every event before it is projected;
         events in `quarantine` are left out of the view. Others' events that are dated further than `max_future_ms` ahead of the wall
-        clock wait until it has come so far. Raises NewerVersionError, CorruptError, or another StorageError.
+        clock wait until it has come so far. Raises NewerVersionError, CorruptError, StoreLostError or TailLostError (what was here is
+        gone, or its end is; with `recover` what is left is opened, to restore a backup into it or to go on), or another StorageError.
         """
         if platform is None:
             from pystore.platform import default_platform  # noqa: PLC0415  # it knows the wings, which know the store
@@ -105,6 +106,11 @@ class Store:
             raise
         store = cls(projection, max_future_ms)
         try:
+            await store._check_witness(recover=recover)
+        except BaseException:
+            await store.close()
+            raise
+        try:
             await store._admit_due()
             await store._carry_out_erasures()
         except StorageError as error:
@@ -115,6 +121,26 @@ class Store:
         store._stir.set()
         store._upkeep = asyncio.ensure_future(store._keep_up())
         return store
+
+    async def _check_witness(self, *, recover: bool) -> None:
+        """Raise StoreLostError or TailLostError if there was more than there is; with `recover` go on with what there is."""
+        vault = await self.backups.vault()
+        noted = await witness.read(vault.storage)
+        error = None if noted is None else witness.lost(noted, self.log.state, is_stored=self.log.state.segment > 0)
+        if error is None:
+            return
+        if not recover:
+            error.details["backups"] = await vault.described()
+            raise error
+        # Under the old one there may be other events elsewhere with the numbers that would come now.
+        self.projection.shown = self.log.state = self.log.state._replace(writer=new_replica_id())
+
+    async def _note_witness(self) -> None:
+        """Note how far the log has come, if backups are made here and it is not noted yet."""
+        state = self.log.state
+        if self.backups.follows_clock and state is not self._witnessed and state.segment > 0:
+            await witness.write((await self.backups.vault()).storage, state, self.platform.now_ms())
+            self._witnessed = state
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Repeated calls do nothing."""
@@ -336,8 +362,8 @@ class Store:
         """The log as a backup file, in chunks. Raises CorruptError, before the footer, at damage that was found."""
         self.projection.check_open()
         await self._appender.settled()
-        header, bodies, _ = await snapshot(self.projection)
-        chunks = jsonl(header, blobs_in_order(bodies), self.platform.breathe, on_progress)
+        taken = await snapshot(self.projection)
+        chunks = jsonl(taken.header, taken.blobs(), self.platform.breathe, on_progress)
         async for chunk in gzipped(chunks) if gzip else chunks:
             yield chunk
 
@@ -544,6 +570,7 @@ class Store:
     async def upkeep(self, *, now: bool = False) -> None:
         """Admit what has waited, erase, merge small segments, index full text, save a checkpoint: each if it is due (`now`: or not)."""
         await self._admit_due()
+        await self._note_witness()
         await self._carry_out_erasures()
         await self.projection.upkeep(now=now)
 

@@ -185,11 +185,13 @@ class Mirror {
   /** @param {FileSystemDirectoryHandle} directory */
   async #prune(directory) {
     const ours = [];
-    const isOurs = (/** @type {string} */ name) => name.startsWith(`${this.#log}-`) && /^\d{4}-\d\d-\d\d\.jsonl\.gz$/.test(name.slice(this.#log.length + 1));
-    for await (const name of directory.keys()) if (isOurs(name)) ours.push(name);
+    for await (const name of directory.keys()) if (isMirrored(this.#log, name)) ours.push(name);
     for (const name of ours.sort().slice(0, -MIRRORED_DAYS)) await directory.removeEntry(name);
   }
 }
+
+/** @param {string} log @param {string} name of a file */
+const isMirrored = (log, name) => name.startsWith(`${log}-`) && /^\d{4}-\d\d-\d\d\.jsonl\.gz$/.test(name.slice(log.length + 1));
 
 /** @typedef {{ directory: FileSystemDirectoryHandle, copied: string | null, at: string | null, error: string | null }} Kept */
 
@@ -222,6 +224,24 @@ const recall = (log) => transact('readonly', (store) => store.get(log));
 
 /** @param {string} log @param {Kept} kept */
 const keep = (log, kept) => transact('readwrite', (store) => store.put(kept, log));
+
+/**
+ * The newest file in the folder into which backups of a log were copied, if there is one that the page may read; asks the person.
+ * @param {string} log @returns {Promise<File | null>}
+ */
+export async function newestMirrored(log) {
+  const kept = await recall(log);
+  if (!kept) return null;
+  /** @type {any} */ const asking = kept.directory;
+  if (!(await isAllowed(kept.directory)) && (await asking.requestPermission?.({ mode: 'readwrite' })) !== 'granted') return null;
+  /** @type {string[]} */ const names = [];
+  for await (const name of kept.directory.keys()) if (isMirrored(log, name)) names.push(name);
+  const newest = names.sort().at(-1);
+  return newest === undefined ? null : (await kept.directory.getFileHandle(newest)).getFile();
+}
+
+/** The folder into which backups of a log are copied. @param {string} log @returns {Promise<string | null>} */
+export const mirrorFolder = async (log) => (await recall(log))?.directory.name ?? null;
 
 /** Forget the folder of a log. The files in it are the user's. @param {string} log @returns {Promise<undefined>} */
 export const forgetMirror = (log) => transact('readwrite', (store) => store.delete(log));

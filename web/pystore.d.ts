@@ -173,6 +173,8 @@ export interface Store {
   /** `ids`: `replica:number` or `replica:first-last`; an import stands for all it brought in. */
   undo(ids: string | string[], options?: { batch?: string }): Promise<Appended[]>;
   redo(ids: string | string[], options?: { batch?: string }): Promise<Appended[]>;
+  /** Remove the content of events for good, here and from every replica that merges; cannot be undone. */
+  erase(ids: string | string[], options?: { batch?: string }): Promise<Appended[]>;
   /** Undo everything that came after a moment; `[]` if nothing did. */
   restoreTo(moment: Moment): Promise<Appended[]>;
   /** Everything as it was at a past moment; the store goes on meanwhile. */
@@ -193,6 +195,10 @@ export interface OpenOptions {
   schema?: string;
   onProgress?: Progress;
   onState?: (state: State) => void;
+  /** Open what is left of a log that was lost, as `StoreLostError` and `TailLostError` tell: to restore a backup into it, or to go on. */
+  recover?: boolean;
+  /** Others' events that are dated further ahead of the clock wait until it has come so far. */
+  maxFutureMs?: number;
   /** One Python for all tabs (`shared`, where the browser can), or one for this tab. */
   worker?: 'shared' | 'dedicated';
   /** How long a worker may be silent before it is given up. */
@@ -202,5 +208,6 @@ export interface OpenOptions {
 export function openStore(log: string, options?: OpenOptions): Promise<Store>;
 /** Start the worker now, for a store that will be opened soon. */
 export function prepare(options?: { worker?: 'shared' | 'dedicated' }): void;
-export function listLogs(): Promise<{ log: string; name: string; events: number }[]>;
+/** `lost`: there was such a log, and it is gone; opening it tells what can be done. */
+export function listLogs(): Promise<{ log: string; name: string; events: number; lost?: boolean }[]>;
 export function forgetLog(log: string, options?: { worker?: 'shared' | 'dedicated' }): Promise<void>;

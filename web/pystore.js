@@ -37,16 +37,16 @@ function connectionFor(worker) {
 /**
  * Open a log, a new one if there is none of that name.
  * @param {string} log
- * @param {{ schema?: string, onProgress?: Progress, onState?: (state: State) => void, worker?: Arrangement, hangMs?: number }} [options]
+ * @param {{ schema?: string, onProgress?: Progress, onState?: (state: State) => void, recover?: boolean, maxFutureMs?: number, worker?: Arrangement, hangMs?: number }} [options]
  */
-export async function openStore(log, { schema = '', onProgress, onState, worker, hangMs } = {}) {
+export async function openStore(log, { schema = '', onProgress, onState, recover = false, maxFutureMs, worker, hangMs } = {}) {
   if (typeof log !== 'string' || !/^[\w. -]{1,100}$/u.test(log)) {
     throw new PyStoreError('ValidationError', 'The name of a log has 1 to 100 letters, digits, spaces or . _ -');
   }
   const connection = connectionFor(worker);
   if (hangMs) connection.hangMs = hangMs;
   connection.retry();
-  const store = new Store(connection, log, schema, onProgress);
+  const store = new Store(connection, log, schema, onProgress, { recover, max_future_ms: maxFutureMs });
   if (onState) store.onState(onState);
   try {
     await store.connected();
@@ -78,6 +78,7 @@ class Store {
   #connection;
   #schema;
   #onProgress;
+  #options;
   /** @type {{ link: Link, isOpen: boolean, opening: Promise<void> } | undefined} */ #current;
   /** @type {Map<number, Watch>} */ #watches = new Map();
   /** @type {Set<import('./pystore.js').Past>} */ #pasts = new Set();
@@ -88,12 +89,14 @@ class Store {
   #saving = 0;
   #closed = false;
 
-  /** @param {Connection} connection @param {string} log @param {string} schema @param {Progress | undefined} onProgress */
-  constructor(connection, log, schema, onProgress) {
+  /** @param {Connection} connection @param {string} log @param {string} schema @param {Progress | undefined} onProgress
+   * @param {{ recover: boolean, max_future_ms?: number }} options as Python takes them */
+  constructor(connection, log, schema, onProgress, options) {
     this.#connection = connection;
     this.log = log;
     this.#schema = schema;
     this.#onProgress = onProgress;
+    this.#options = options;
     this.backups = new Backups(log, { call: (verb, args, options) => this.#call(verb, args, options), file: (...asked) => this.#file(...asked) });
     connection.notices.add(this.#noticed);
     connection.losses.add(this.#lost);
@@ -283,7 +286,15 @@ class Store {
     return result;
   }
 
-  // Then `sync`, `erase`.
+  /**
+   * Remove the content of events for good, here and from every replica that merges; cannot be undone.
+   * @param {string | string[]} ids as for `undo` @param {{ batch?: string }} [options] @returns {Promise<{ id: string, hlc: string }[]>}
+   */
+  erase(ids, { batch = crypto.randomUUID() } = {}) {
+    return this.#change(() => this.#call('erase', { ids: [ids].flat(), batch }));
+  }
+
+  // Then `sync`.
 
   // -- state and end
 
@@ -337,9 +348,10 @@ class Store {
 
   /** @param {Link} link */
   async #open(link) {
-    this.info = await this.#long({ onProgress: this.#onProgress }, (call) => link.answer(link.session.open(this.log, this.#schema, call)).then(read, rethrown));
+    this.info = await this.#long({ onProgress: this.#onProgress }, (call) => link.answer(link.session.open(this.log, this.#schema, JSON.stringify(this.#options), call)).then(read, rethrown));
     if (this.#current?.link !== link) throw new Gone();
     this.#current.isOpen = true;
+    this.#options.recover = false; // what is lost from now on is another loss
     for (const watch of this.#watches.keys()) this.#watchOn(link, watch);
     this.#behind = this.info.behind;
     this.#show(this.info.read_only ? 'read-only' : 'ready', this.info.read_only ?? 'Ready.');

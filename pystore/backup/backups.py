@@ -148,6 +148,11 @@ class Backups:
         if self._clockwork is None:
             self._clockwork = asyncio.ensure_future(self._work())
 
+    @property
+    def follows_clock(self) -> bool:
+        """Whether this store is the one that keeps its vault: makes backups by the clock, and the witness."""
+        return self._clockwork is not None
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` whenever this store made or removed a backup."""
         self._listeners.append(listener)

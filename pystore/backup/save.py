@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pystore.backup.format import FORMAT, Counts, Header, feed_heads, footer_line
 from pystore.clock import iso_of_ms
+from pystore.erasure import Erasures, blanked_lines
 from pystore.log import LogState
 from pystore.progress import Progress
 from pystore.projection import Projection
+from pystore.segment import blobs_in_order
 
 
 class Snapshot(NamedTuple):
-    """All that a log holds as of one moment: the header of its file, and bodies of segments with the events. `epoch`: see `LogState`."""
+    """All that a log holds as of one moment: the header of its file, and bodies of segments with the events; see `LogState`."""
 
     header: Header
     bodies: list[bytes]
     epoch: str
+    erased: Erasures
+
+    def blobs(self) -> Iterator[bytes]:
+        """All lines in the log's order, in pieces. Of what is erased the content is left out, also where that was not carried out yet."""
+        return (blanked_lines(blob, self.erased) for blob in blobs_in_order(self.bodies))
 
 
 async def snapshot(projection: Projection) -> Snapshot:
@@ -31,7 +38,7 @@ async def snapshot(projection: Projection) -> Snapshot:
         if log.waiting.events:
             bodies.append(log.waiting.body())
     header = header_for(state, projection.schema.name, platform.now_ms(), platform.name, projection.document, records)
-    return Snapshot(header, bodies, state.epoch)
+    return Snapshot(header, bodies, state.epoch, state.erased)
 
 
 def header_for(state: LogState, schema: str, now_ms: int, by: str, versions: dict[str, Any], records: Mapping[str, int]) -> Header:

@@ -53,6 +53,10 @@ async def _redo(store: Store, call: Call) -> Any:
     return await store.redo(call.args["ids"], batch=call.args["batch"])
 
 
+async def _erase(store: Store, call: Call) -> Any:
+    return await store.erase(call.args["ids"], batch=call.args["batch"])
+
+
 async def _restore_to(store: Store, call: Call) -> Any:
     return await store.restore_to(call.args["moment"])
 
@@ -139,6 +143,7 @@ VERBS: dict[str, Callable[[Store, Call], Awaitable[Any]]] = {
     "events": _events,
     "undo": _undo,
     "redo": _redo,
+    "erase": _erase,
     "restore_to": _restore_to,
     "activity": _activity,
     "conflicts": _conflicts,

@@ -114,9 +114,12 @@ def start() -> None:
     shorten_turns(asyncio.get_event_loop())
 
 
-async def open_store(log: str, schema: str, quarantine: str, progress: Callable[[str, int, int], None]) -> str:
-    """Open a log, or find it open; what is known of it at once. `quarantine`: JSON of `{event id: views version}`, see `died`."""
-    return await _answer(_open(log, schema, codec.decode(quarantine), progress))
+async def open_store(log: str, schema: str, options: str, quarantine: str, progress: Callable[[str, int, int], None]) -> str:
+    """Open a log, or find it open; what is known of it at once.
+
+    `options`: JSON of what `Store.open` takes of `recover` and `max_future_ms`. `quarantine`: JSON of `{event id: views version}`.
+    """
+    return await _answer(_open(log, schema, codec.decode(options), codec.decode(quarantine), progress))
 
 
 def query(log: str, sql: str, parameters: str) -> str:
@@ -255,7 +258,9 @@ async def _call(log: str, verb: str, call: Call) -> Any:
     return {**answer, "moments": len(_opened[log].moments)} if verb == "stats" and log in _opened else answer
 
 
-async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+async def _open(
+    log: str, schema: str, options: dict[str, Any], quarantine: dict[str, int], progress: Callable[[str, int, int], None]
+) -> dict[str, Any]:
     await _drop_if_lost(log)
     opened = _opened.get(log)
     if opened is None:
@@ -263,7 +268,7 @@ async def _open(log: str, schema: str, quarantine: dict[str, int], progress: Cal
         loaded = load_schema(schema)
         # An event stopped that version of the views; a later one may cope with it.
         quarantined = sorted(event for event, views in quarantine.items() if views == loaded.views)
-        opening = asyncio.ensure_future(_open_anew(log, loaded, marking, quarantined, progress))
+        opening = asyncio.ensure_future(_open_anew(log, loaded, options, marking, quarantined, progress))
         opened = _opened[log] = _Opened(schema, marking, quarantined, opening)
         opening.add_done_callback(opened.listen)
     try:
@@ -306,11 +311,12 @@ async def _drop_if_lost(log: str) -> None:
 
 
 async def _open_anew(
-    log: str, schema: Schema, marking: _Marking, quarantined: list[str], progress: Callable[[str, int, int], None]
+    log: str, schema: Schema, options: dict[str, Any], marking: _Marking, quarantined: list[str],
+    progress: Callable[[str, int, int], None],
 ) -> Store:
     with marking:
         store = await Store.open(
-            schema, log, platform=default_platform(), before_each=marking, quarantine=quarantined, on_progress=progress
+            schema, log, platform=default_platform(), before_each=marking, quarantine=quarantined, on_progress=progress, **options
         )
     store.backups.follow_clock()
     return store

@@ -291,6 +291,9 @@ async def test_cut_short_at_any_point_it_is_never_shown_and_gone_after_the_next_
             is_done = True
         failed = plan.failed > 0
         plan.at = 0
+        if store.log.state.erased:
+            assert SECRET not in repr(await store.events(limit=100))
+            assert SECRET.encode() not in await saved(store)
         await store.close()
         async with await Store.open(SCHEMA, "a", platform=platform) as again:
             erased = bool(again.log.state.erased)

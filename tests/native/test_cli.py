@@ -340,3 +340,44 @@ def test_a_damaged_backup_ends_the_check_with_status_1(saved: Path, tmp_path: Pa
     assert refusal("backup", "verify", store) == "CorruptBackupError"  # once more: it was put aside
     assert refusal("backup", "restore", store, made["id"]) == "CorruptBackupError"
     assert "damaged" in pystore("backup", "list", store).stdout
+
+
+def raw_bytes(folder: Path) -> bytes:
+    """Every byte of every file in a folder, and of what is packed in stores and chunks among them."""
+    found = []
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        found.append(path.read_bytes())
+        if path.parent.name == "chunks":
+            found.append(unpack_bytes(path.read_bytes()))
+        if path.suffix == ".pystore":
+            with closing(sqlite3.connect(path)) as db:
+                found += [unpack_bytes(body) for (body,) in db.execute("SELECT body FROM segment")]
+                found += [image for (image,) in db.execute("SELECT image FROM checkpoint")]
+    return b"\n".join(found)
+
+
+def test_what_is_erased_is_in_no_file_any_more(saved: Path, tmp_path: Path) -> None:
+    store = tmp_path / "alice.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    answer("backup", "create", store)
+    (row, *_) = answer("query", store, "SELECT message_id, text FROM message WHERE length(text) BETWEEN 40 AND 90")
+    words = row["text"].encode()
+    (event,) = answer("events", store, "--text", row["text"], "--type", "message.posted", "--limit", "1")
+    assert words in raw_bytes(tmp_path)
+    assert refusal("erase", store, event["id"]) == "ValidationError"
+    assert words in raw_bytes(tmp_path), "nobody said --yes"
+    answer("erase", store, event["id"], "--yes")
+    assert words not in raw_bytes(tmp_path)
+    assert answer("verify", store)["sound"]
+    assert answer("backup", "verify", store)["damaged"] == {}
+    assert answer("erase", store, event["id"], "--yes") == []
+
+
+def test_a_forgotten_store_and_its_backups_are_gone(saved: Path, tmp_path: Path) -> None:
+    store = tmp_path / "alice.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    answer("backup", "create", store)
+    assert refusal("forget", store) == "ValidationError"
+    answer("forget", store, "--yes")
+    assert list(tmp_path.iterdir()) == []
+    assert refusal("forget", store, "--yes") == "UnavailableError"

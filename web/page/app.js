@@ -5,7 +5,7 @@
  */
 import { forgetLog, listLogs, openStore, prepare } from '../pystore.js';
 import { Outbox } from './outbox.js';
-import { currentLog, forgetSeen, keepLastSeen, lastSeen, recall, remember, setCurrentLog } from './last_seen.js';
+import { currentLog, forgetSeen, forgetShown, keepLastSeen, lastSeen, recall, remember, setCurrentLog } from './last_seen.js';
 import { link, readRoute } from './route.js';
 import { count, problem } from './words.js';
 
@@ -35,6 +35,8 @@ import { count, problem } from './words.js';
 
 const SCHEMA = 'pystore.assistant:schema';
 const LOGS = 'pystore/logs';
+/** Errors that say that what was here is gone: what to do about it is asked where it would be shown. */
+const LOST = new Set(['StoreLostError', 'TailLostError']);
 
 export class App {
   constructor() {
@@ -67,6 +69,8 @@ export class App {
     this.events = /** @type {number | null} */ (null);
     /** @type {Past | null} the moment that is looked at, as soon as it is open */
     this.past = null;
+    /** @type {import('../pystore.js').PyStoreError | null} what was lost of the open assistant, until it is decided what to do about it */
+    this.lost = null;
     /** whether a new version of the page waits to be taken */
     this.update = false;
     this.outbox = new Outbox(this);
@@ -204,12 +208,13 @@ export class App {
 
   /**
    * Open an assistant's store; show what was seen of it last until then.
-   * @param {string} log
+   * @param {string} log @param {{ recover?: boolean }} [options] `recover`: also if it was lost
    */
-  async open(log) {
+  async open(log, { recover = false } = {}) {
     const turn = ++this._opening;
     const before = this.store;
     this.store = null;
+    this.lost = null;
     if (log !== this.log) this._before = this.log;
     this.log = log;
     this.seen = lastSeen(log);
@@ -227,7 +232,7 @@ export class App {
     before?.close();
     try {
       const store = await openStore(log, {
-        schema: SCHEMA,
+        schema: SCHEMA, recover,
         onState: (state) => turn === this._opening && this.setStatus(state),
         onProgress: (stage, done, total) => turn === this._opening && this.showOpening({ stage, done, total }),
       });
@@ -253,7 +258,8 @@ export class App {
     } catch (error) {
       if (turn === this._opening) {
         this.setStatus({ state: 'error', message: problem(error).what });
-        this.fail(error, [{ label: 'Try again', act: () => this.open(log) }]);
+        if (LOST.has(problem(error).code)) this.lost = /** @type {import('../pystore.js').PyStoreError} */ (error);
+        else this.fail(error, [{ label: 'Try again', act: () => this.open(log) }]);
       }
       return null;
     }
@@ -308,6 +314,7 @@ export class App {
       this.seen = null;
       await this.readLogs();
       const next = this.logs.find((one) => one.log === this._before) ?? this.logs.find((one) => one.log !== log);
+      this.lost = null;
       if (next) location.hash = link(next.log, 'conversations');
       else {
         history.replaceState(null, '', location.pathname + location.search);
@@ -404,6 +411,13 @@ export class App {
     if (this.log === null || this.store === null) return;
     this.seen = { ...shown, name: this.name, events: this.stats?.events ?? 0 };
     keepLastSeen(this.log, this.seen);
+  }
+
+  /** Forget what was shown before of the open assistant: something of it was erased. The room that is open shows anew what is left. */
+  forgetShown() {
+    if (this.log !== null) forgetShown(this.log);
+    this.seen = null;
+    this.changed();
   }
 
   // -- doing things

@@ -62,7 +62,7 @@ export class EventPages {
     if (this.isKnown && more > 0 && more <= PAGE && text === undefined) {
       const fresh = await this.store.events({ after: this.#newest, limit: more + 1 });
       // Else some came in before what is known, or changed what is shown of others.
-      if (fresh.length === more && !fresh.some(({ type }) => MARKS.includes(type))) {
+      if (fresh.length === more && !fresh.some(({ type }) => MARKS.includes(type) || type === '$erased')) {
         this.#newest = /** @type {LoggedEvent} */ (fresh[0]).order;
         this.rows = [...fresh.filter(({ type }) => types?.includes(type) ?? true), ...this.rows];
         return;

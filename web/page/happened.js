@@ -16,6 +16,7 @@ const KINDS = {
   $imported: 'Files brought in',
   $undone: 'Undone',
   $redone: 'Brought back',
+  $erased: 'Erased for good',
 };
 
 /** A kind of events, in words; one that is not known here by its own name. @param {string} type */
@@ -34,6 +35,7 @@ const SENTENCES = {
   $imported: ({ name, kind, counts }) => ({ what: `Imported ${broughtIn(counts)} from ${PROGRAMS[kind] ?? kind}`, text: name }),
   $undone: ({ events }) => ({ what: `Undone: ${count(named(events), 'change')}`, text: '' }),
   $redone: ({ events }) => ({ what: `Brought back: ${count(named(events), 'change')}`, text: '' }),
+  $erased: ({ events }) => ({ what: `Erased for good: ${count(named(events), 'change')}`, text: '' }),
 };
 
 /**

@@ -106,6 +106,9 @@ export function keepLastSeen(log, seen) {
   if (!remember(PREFIX + log, { ...seen, conversations, open })) remember(PREFIX + log, null);
 }
 
+/** Remove what was shown of a log. @param {string} log */
+export const forgetShown = (log) => remember(PREFIX + log, null);
+
 /** Remove every trace of a log from localStorage: what was seen, drafts, what waited. @param {string} log */
 export function forgetSeen(log) {
   if (currentLog() === log) setCurrentLog(null);

@@ -9,6 +9,7 @@ import { Data } from './data.js';
 import { PromptDialog } from './dialogs.js';
 import { chooseFiles, useDrop } from './files.js';
 import { Icon } from './icons.js';
+import { Lost } from './lost.js';
 import { link } from './route.js';
 import { Timeline } from './timeline.js';
 import { takeUpdate } from './updates.js';
@@ -48,7 +49,7 @@ export function Shell() {
           </nav>
           <${StateChip} />
         </header>
-        <main class="room"><${Notices} /><${Room} /></main>
+        <main class="room"><${Notices} /><${app.lost ? Lost : Room} /></main>
       `}
       <${Works} />
       ${drop.isOver && html`<div class="dropping" aria-hidden="true"><p>Drop the file to look at it or bring it in</p></div>`}

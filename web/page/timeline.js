@@ -20,7 +20,8 @@ const BARS = 120;
 const MOST_SHOWN = 4_000; // characters of one change
 const DAY_MS = 86_400_000;
 const SPANS = /** @type {const} */ ([['All of it', Infinity], ['The last year', 365 * DAY_MS], ['The last 30 days', 30 * DAY_MS], ['The last 24 hours', DAY_MS]]);
-const NEVER_UNDONE = '$named';
+const NEVER_UNDONE = new Set(['$named', '$erased']);
+const NEVER_ERASED = new Set(['$named', '$undone', '$redone', '$erased']);
 
 export function Timeline() {
   const app = useApp();
@@ -318,10 +319,34 @@ function Details({ event, text }) {
       <p class="small">${precisely(event.time)}, ${isHere ? 'in this browser' : 'elsewhere'}.</p>
       <div class="deeds">
         <button type="button" class="button" onClick=${() => app.look(event.id)}><${Icon} name="clock" />See everything as of then</button>
-        ${event.type !== NEVER_UNDONE && html`<${UndoButton} event=${event} />`}
+        ${!NEVER_UNDONE.has(event.type) && html`<${UndoButton} event=${event} />`}
+        ${!NEVER_ERASED.has(event.type) && !event.erased && html`<${EraseButton} event=${event} text=${text} />`}
       </div>
     </div>
   `;
+}
+
+/** @param {{ event: LoggedEvent, text: string }} props */
+function EraseButton({ event, text }) {
+  const app = useApp();
+  const all = event.type === '$imported';
+  const erase = async () => {
+    app.show(null);
+    await app.attempt((store) => app.work('Erasing', () => store.erase(event.id), { canCancel: false }));
+    app.forgetShown();
+  };
+  const ask = () => app.show(() => html`
+    <${Dialog} title=${all ? 'Erase all that came in with this file?' : 'Erase this for good?'}>
+      ${text && html`<p class="quoted" dir="auto">${text.slice(0, 200)}</p>`}
+      <p>What it says goes from this browser, its backups included, and from every other copy that this assistant is merged with from now on.
+        That it happened stays recorded. This cannot be undone. Files that you saved, and folders of yours with copies, are not touched.</p>
+      <footer>
+        <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>
+        <button type="button" class="button danger" onClick=${erase}>Erase it for good</button>
+      </footer>
+    <//>
+  `);
+  return html`<button type="button" class="button danger-quiet" disabled=${app.status.state === 'read-only'} onClick=${ask}>Erase${all ? ' all of it' : ''}</button>`;
 }
 
 /** @param {{ event: LoggedEvent }} props */

@@ -26,6 +26,7 @@
  * @property {string} log
  * @property {string} name
  * @property {number} events
+ * @property {boolean} [lost] whether only its backups are left
  *
  * @typedef {object} Stats
  * @property {number} events

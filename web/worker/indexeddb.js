@@ -13,6 +13,8 @@
  * Errors are DOMExceptions; `pystore/browser/indexeddb.py` knows what each name means.
  */
 
+import { readWitnesses } from './vault.js';
+
 const PREFIX = 'pystore/';
 const OPEN_TIMEOUT_MS = 10_000;
 const TRANSACTION_TIMEOUT_MS = 20_000;
@@ -55,11 +57,12 @@ export async function logNames() {
 }
 
 /**
- * What is kept here, told from each log's own record, without Python.
- * @returns {Promise<{ log: string, name: string, events: number }[]>}
+ * What is kept here, told from each log's own record, without Python; also what was kept, of which only the vault is left.
+ * @returns {Promise<{ log: string, name: string, events: number, lost?: boolean }[]>}
  */
 export async function listLogs() {
   const found = [];
+  const witnesses = await readWitnesses();
   for (const log of await logNames()) {
     const database = new LogDatabase(log);
     try {
@@ -67,13 +70,16 @@ export async function listLogs() {
       if (head === undefined) continue; // opened once and never written to
       const { name, events } = JSON.parse(new TextDecoder().decode(head));
       found.push({ log, name, events });
+      witnesses.delete(log);
     } catch (error) {
-      if (!(error instanceof DOMException && error.name === 'NotFoundError')) found.push({ log, name: log, events: NaN });
+      if (error instanceof DOMException && error.name === 'NotFoundError') continue;
+      found.push({ log, name: log, events: NaN });
+      witnesses.delete(log);
     } finally {
       database.close();
     }
   }
-  return found;
+  return [...found, ...[...witnesses].map(([log, { name, events }]) => ({ log, name, events, lost: true }))];
 }
 
 /** The database of one log. Connects when first used. */

@@ -18,7 +18,7 @@
  * @property {(notices: MessagePort) => void} listen
  * @property {(life: string) => Promise<void>} attend the page holds the lock `<life>/page` while it lives, the worker `<life>/worker`
  * @property {() => void} ping
- * @property {(log: string, schema: string, call: number) => Promise<string>} open
+ * @property {(log: string, schema: string, options: string, call: number) => Promise<string>} open `options`: JSON
  * @property {(log: string, sql: string, parameters: string) => string | Promise<string>} query
  * @property {(log: string, watch: number, sql: string | null, parameters: string) => Promise<string>} watch without `sql`: how many events there are
  * @property {(log: string, watch: number) => void} unwatch

@@ -79,8 +79,8 @@ export class Supervisor {
     }
   }
 
-  /** @param {string} log @param {string} schema '' is the site's own @param {(stage: string, done: number, total: number) => void} progress */
-  async open(log, schema, progress) {
+  /** @param {string} log @param {string} schema '' is the site's own @param {string} options JSON @param {(stage: string, done: number, total: number) => void} progress */
+  async open(log, schema, options, progress) {
     schema ||= app;
     let state = this.#logs.get(log);
     if (state) clearTimeout(state.timer);
@@ -91,7 +91,7 @@ export class Supervisor {
       opening.views ||= python.views_version(schema);
       const deaths = Object.entries(/** @type {Deaths} */ ((await opening.deaths) ?? {}));
       const avoided = deaths.filter(([, { times }]) => times >= DEATHS_TO_QUARANTINE).map(([event, { views }]) => [event, views]);
-      return awaited(python.open_store(log, schema, JSON.stringify(Object.fromEntries(avoided)), progress));
+      return awaited(python.open_store(log, schema, options, JSON.stringify(Object.fromEntries(avoided)), progress));
     });
     this.#heapAtFirst ||= this.heapBytes();
     if (opened[0] === '!' && --opening.users === 0) this.#logs.delete(log);
@@ -241,9 +241,9 @@ class Client {
 
   ping() {}
 
-  /** @param {string} log @param {string} schema @param {number} call */
-  async open(log, schema, call) {
-    const opened = await this.#supervisor.open(log, schema, this.#progress(call));
+  /** @param {string} log @param {string} schema @param {string} options @param {number} call */
+  async open(log, schema, options, call) {
+    const opened = await this.#supervisor.open(log, schema, options, this.#progress(call));
     if (opened[0] !== '!') this.#opened.set(log, (this.#opened.get(log) ?? 0) + 1);
     return opened;
   }

@@ -31,13 +31,23 @@ const problem = (name, message) => new DOMException(message, name);
 /** Names of logs may hold what names of files may not. @param {string} log */
 const folderOf = (log) => `log-${encodeURIComponent(log)}`;
 
-/** The logs that have a vault here, sorted. @returns {Promise<string[]>} */
-export async function vaultNames() {
-  if (!canWriteFiles()) return [];
-  const names = [];
-  const root = await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER).catch(absent);
-  if (root) for await (const name of root.keys()) if (name.startsWith('log-')) names.push(decodeURIComponent(name.slice(4)));
-  return names.sort();
+/** What is noted of logs that were kept here, by log: see `pystore/witness.py`. @returns {Promise<Map<string, { name: string, events: number }>>} */
+export async function readWitnesses() {
+  const found = new Map();
+  if (!canWriteFiles()) return found;
+  const vaults = await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER).catch(absent);
+  if (!vaults) return found;
+  for await (const name of vaults.keys()) {
+    if (!name.startsWith('log-')) continue;
+    const log = decodeURIComponent(name.slice(4));
+    const noted = await fileSystem(log).read('state', 'witness.json');
+    try {
+      if (noted) found.set(log, JSON.parse(new TextDecoder().decode(noted)));
+    } catch {
+      found.set(log, { name: log, events: NaN }); // damaged: that there was one is known
+    }
+  }
+  return found;
 }
 
 /** One handle on the vault of a log. */

@@ -1,0 +1,70 @@
+"""The witness: a small record, kept apart from the log, of how far the log had come. It tells a log that was lost from a new one.
+
+It lies in the vault, and is written after what it tells of is durable: so it never tells of more than was stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from pystore.clock import iso_of_ms
+from pystore.errors import StorageError, StoreLostError, TailLostError
+from pystore.event import Head
+from pystore.log import LogState
+from pystore.ports import VaultStorage
+
+WITNESS = "state/witness.json"
+
+
+class Witness(pydantic.BaseModel):
+    """How far a log had come: its life (`epoch`), its feeds by the numbers of their ends, and when (UTC) that was noted."""
+
+    model_config = pydantic.ConfigDict(extra="allow")
+
+    epoch: str
+    name: str
+    events: int
+    feeds: dict[str, int]
+    at: str
+
+
+async def read(vault: VaultStorage) -> Witness | None:
+    """What is noted; None if nothing is, or it cannot be read: then nothing is known, and nothing is claimed."""
+    try:
+        raw = await vault.read(WITNESS)
+        return Witness.model_validate_json(raw) if raw else None
+    except (pydantic.ValidationError, StorageError):
+        return None
+
+
+async def write(vault: VaultStorage, state: LogState, now_ms: int) -> None:
+    """Note how far the log has come."""
+    feeds = {replica: head.seq for replica, head in state.feeds.items()}
+    noted = Witness(epoch=state.epoch, name=state.name, events=state.events, feeds=feeds, at=iso_of_ms(now_ms))
+    await vault.write(WITNESS, noted.model_dump_json().encode())
+
+
+def lost(witness: Witness, state: LogState, *, is_stored: bool) -> StoreLostError | TailLostError | None:
+    """What is wrong if the log was as `witness` says and is now in `state`; `is_stored`: whether it was ever written. None: nothing is.
+
+    A log that is in another life was replaced as a whole: what it was before does not count.
+    """
+    about: dict[str, Any] = {"name": witness.name, "events": witness.events, "at": witness.at}
+    if not is_stored:
+        return StoreLostError(
+            f"What was kept here is gone: {witness.events:,} events of {witness.name}, last seen {witness.at}. The browser cleared it, or "
+            "someone did. Restore a backup or a file, or start over.", **about,
+        )
+    if witness.epoch != state.epoch:
+        return None
+    short = {replica: [state.feeds.get(replica, Head()).seq + 1, seq] for replica, seq in witness.feeds.items()
+             if state.feeds.get(replica, Head()).seq < seq}
+    if not short:
+        return None
+    gone = sum(last - first + 1 for first, last in short.values())
+    return TailLostError(
+        f"The newest {gone:,} events of {witness.name} are gone: {state.events:,} are here of {witness.events:,}, last seen {witness.at}. "
+        "Restore a backup or a file, or go on without them.", **about, here=state.events, missing=short,
+    )

@@ -1,0 +1,100 @@
+"""What was erased or forgotten is in none of the stores that a browser gives a page: all of them are read, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.chromium import Launch, kill
+from tests.support.client_page import Client, note
+from tests.support.raw_storage import raw_storage
+
+SECRET = "nobody must ever read this again"
+
+
+def test_erased_words_are_nowhere_in_the_browser_before_and_after_a_restart(launch: Launch, client_site: str, tmp_path: Path) -> None:
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    client.append(*(note(f"a{number}") for number in range(700)))
+    (appended,) = client.append(note("secret", SECRET))
+    client.append(*(note(f"b{number}") for number in range(700)))
+    client.run("return store.backups.create()")
+    client.run("while (!(await store.stats()).bytes.checkpoints) await new Promise((resolve) => setTimeout(resolve, 100))")
+    assert raw_storage(client.page).count(SECRET.encode()) >= 3, "in the log, a checkpoint and a backup"
+    client.run("return store.erase(a)", appended["id"])
+    assert SECRET.encode() not in raw_storage(client.page)
+    kill(tmp_path)
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    assert len(client.notes()) == 1400
+    assert SECRET.encode() not in raw_storage(client.page)
+    assert client.run("return store.verify()")["sound"]
+    assert client.run("return store.backups.verify()")["damaged"] == {}
+    newest = client.run("return store.backups.list()")[0]["id"]
+    client.run("return store.backups.restore(a, 'replace')", newest)
+    assert SECRET.encode() not in raw_storage(client.page)
+
+
+def test_a_browser_that_dies_while_it_erases_goes_on_with_it(launch: Launch, client_site: str, tmp_path: Path) -> None:
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    client.append(*(note(f"a{number}") for number in range(3000)))
+    (appended,) = client.append(note("secret", SECRET))
+    client.run("return store.backups.create()")
+    # Not waited for: the browser is killed as soon as the change is recorded.
+    client.run("window.recorded = new Promise((resolve) => store.watchEvents((events) => events > 3001 && resolve()))")
+    client.run("void store.erase(a); await window.recorded", appended["id"])
+    kill(tmp_path)
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    assert len(client.notes()) == 3000
+    client.wait("(await store.backups.verify()).good.length === 1")
+    assert SECRET.encode() not in raw_storage(client.page)
+
+
+def test_another_window_shows_erased_words_no_more(context: BrowserContext, client_site: str) -> None:
+    windows = [Client.in_new_window(context, client_site, "dedicated") for _ in range(2)]
+    for window in windows:
+        window.open()
+    (appended,) = windows[0].append(note("secret", SECRET))
+    windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 1")
+    windows[0].run("return store.erase(a)", appended["id"])
+    windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 0")
+    assert SECRET not in windows[1].run("return JSON.stringify(await store.events())")
+
+
+def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", SECRET, f"Hello, {SECRET}"))
+    expect(assistant.conversations.first).to_contain_text("nobody")
+    page.evaluate("pystore.store.backups.create('before')")
+    log = page.evaluate("pystore.store.log")
+    raw = raw_storage(page)
+    assert SECRET.encode() in raw
+    assistant.room("Data")
+    page.get_by_role("button", name="Forget this assistant").click()
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    assistant.dialog.get_by_role("button", name="Forget it for good").click()
+    expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
+    raw = raw_storage(page)
+    assert SECRET.encode() not in raw
+    assert log.encode() not in raw
+
+
+def test_a_person_erases_a_message_on_the_timeline(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello", SECRET))
+    expect(assistant.conversations.first).to_contain_text("One")
+    page.evaluate("pystore.store.backups.create('before')")
+    assistant.room("Timeline")
+    page.locator(".change", has_text=SECRET).click()
+    page.get_by_role("button", name="Erase", exact=True).click()
+    assistant.dialog.get_by_role("button", name="Erase it for good").click()
+    expect(page.locator(".change", has_text="Messages: erased")).to_be_visible(timeout=PATIENCE_MS)
+    assistant.room("Conversations")
+    expect(page.get_by_text(SECRET)).to_have_count(0)
+    assert SECRET.encode() not in raw_storage(page)

@@ -1,0 +1,108 @@
+"""What a person finds when the browser has lost what was kept, and how it comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.chromium import Launch
+from tests.support.client_page import Client, note
+
+DELETE = """
+await new Promise((resolve, reject) => {
+  const request = indexedDB.deleteDatabase(`pystore/${a}`);
+  request.onsuccess = resolve;
+  request.onerror = reject;
+});
+"""
+NOTED = """
+const noted = async () => {
+  let at = await navigator.storage.getDirectory();
+  for (const name of ['pystore-vault', `log-${a}`, 'state']) at = await at.getDirectoryHandle(name);
+  return JSON.parse(await (await (await at.getFileHandle('witness.json')).getFile()).text()).events;
+};
+while (await noted().catch(() => 0) < b) await new Promise((resolve) => setTimeout(resolve, 100));
+"""
+
+
+def delete(page: Page, log: str) -> None:
+    page.evaluate(f"async ([a]) => {{ {DELETE} }}", [log])
+
+
+def noted(page: Page, log: str, events: int) -> None:
+    """Wait until the witness tells of so many events."""
+    page.evaluate(f"async ([a, b]) => {{ {NOTED} }}", [log, events])
+
+
+def test_a_deleted_database_is_told_and_nothing_begins_by_itself(context: BrowserContext, client_site: str) -> None:
+    client = Client.in_new_window(context, client_site, "dedicated")
+    client.open()
+    client.append(note("1"), note("2"))
+    backup = client.run("return store.backups.create()")
+    noted(client.page, "notes", 2)
+    client.page.close()
+    client = Client.in_new_window(context, client_site, "dedicated")
+    delete(client.page, "notes")
+    assert client.run("return client.listLogs()") == [{"log": "notes", "name": "notes", "events": 2, "lost": True}]
+    error = client.refused("client.openStore('notes', { schema: 'notes_under_test:schema' })")
+    assert error["code"] == "StoreLostError"
+    assert [one["id"] for one in error["details"]["backups"]] == [backup["id"]]
+    client.open(recover=True)
+    assert client.run("return store.backups.restore(a)", backup["id"])["new"] == 2
+    client.visit()
+    client.open()
+    assert client.notes() == ["1", "2"]
+
+
+def lost_assistant(context: BrowserContext, site: str) -> tuple[AssistantPage, str]:
+    """A page whose assistant, with a conversation that is in a backup, was lost."""
+    assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    expect(assistant.conversations.first).to_contain_text("One")
+    log: str = assistant.page.evaluate("pystore.store.log")
+    assistant.page.evaluate("pystore.store.backups.create('before')")
+    noted(assistant.page, log, 3)
+    assistant.page.close()
+    page = context.new_page()
+    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+    page.goto(f"{site}manifest.webmanifest")  # a page of the same origin that opens nothing
+    delete(page, log)
+    return AssistantPage(page, f"{site}?worker=dedicated").visit(), log
+
+
+def test_a_person_brings_back_the_newest_backup_of_what_was_lost(context: BrowserContext, site: str) -> None:
+    assistant, _ = lost_assistant(context, site)
+    page = assistant.page
+    expect(page.get_by_role("heading", name="What was kept of My assistant is gone")).to_be_visible(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Bring it back").click()
+    expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+    expect(assistant.notices.filter(has_text="are back")).to_be_visible()
+    page.reload()
+    expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+    assistant.in_step()
+
+
+def test_a_person_may_start_over_and_restore_later(context: BrowserContext, site: str) -> None:
+    assistant, _ = lost_assistant(context, site)
+    page = assistant.page
+    page.get_by_role("button", name="Start over").click()
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    assistant.dialog.get_by_role("button", name="Start over").click()
+    assistant.in_step()
+    assistant.room("Data")
+    expect(page.get_by_role("list", name="Backups")).to_contain_text("before", timeout=PATIENCE_MS)
+
+
+def test_a_profile_with_everything_cleared_but_a_file_comes_back(launch: Launch, site: str, tmp_path: Path) -> None:
+    first = AssistantPage(launch(tmp_path / "one").pages[0], site).visit()
+    first.start_empty()
+    first.append(*a_conversation("one", "One", "Hello"))
+    first.room("Data")
+    file = first.saved_file(tmp_path)
+    second = AssistantPage(launch(tmp_path / "two").pages[0], site).visit()
+    second.give(file, "Bring in my ChatGPT or Claude export")
+    second.dialog.get_by_role("button", name="Restore").click()
+    expect(second.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)

@@ -1,0 +1,119 @@
+"""A log that was lost, or lost its end, is never taken for a new one or for all there was."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from pystore.errors import StoreLostError, TailLostError
+from pystore.memory import MemoryPlatform
+from pystore.store import Store
+from tests.support.failing import FaultyPlatform, Plan
+from tests.support.notes import SCHEMA, check_chains, lines_of, note, saved, shown
+
+
+async def kept_store(platform: MemoryPlatform, notes: int = 20) -> Store:
+    """A store that is kept as a page keeps it, with one backup of all but its newest event."""
+    store = await Store.open(SCHEMA, "a", platform=platform)
+    store.backups.follow_clock()
+    await store.append([note(index) for index in range(notes)])
+    await store.backups.create()
+    await store.append(note("newest"))
+    await store.upkeep()
+    return store
+
+
+async def test_an_empty_store_with_a_witness_is_lost_and_tells_which_backups_there_are(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    await store.close()
+    platform.kept.clear()
+    with pytest.raises(StoreLostError) as caught:
+        await Store.open(SCHEMA, "a", platform=platform)
+    assert caught.value.details["events"] == 21
+    (backup,) = caught.value.details["backups"]
+    assert backup["events"] == 20
+    assert not platform.kept["a"].segments, "nothing was begun"
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        assert (await again.backups.restore(backup["id"]))["new"] == 20
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert len(again.query("SELECT * FROM note")) == 20
+
+
+async def test_looking_at_what_is_left_and_dying_loses_no_warning(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    await store.close()
+    platform.kept.clear()
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        again.backups.follow_clock()
+        await again.upkeep()
+    with pytest.raises(StoreLostError):
+        await Store.open(SCHEMA, "a", platform=platform)
+
+
+async def test_a_store_without_its_newest_events_says_so_and_goes_on_under_another_name(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    older = copy.deepcopy(platform.kept["a"])
+    await store.append([note("lost 1"), note("lost 2")])
+    await store.upkeep()
+    file = await saved(store)
+    await store.close()
+    platform.kept["a"] = older
+    with pytest.raises(TailLostError) as caught:
+        await Store.open(SCHEMA, "a", platform=platform)
+    assert list(caught.value.details["missing"].values()) == [[22, 23]]
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        again.backups.follow_clock()
+        await again.append(note("after the loss"))
+        await again.upkeep()
+        await again.restore([file])  # what was lost has turned up: nothing forks
+        assert {row["note_id"] for row in again.query("SELECT note_id FROM note")} >= {"lost 1", "lost 2", "after the loss"}
+        check_chains(await lines_of(again))
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert (await again.verify())["sound"]
+
+
+async def test_a_log_that_was_replaced_by_a_shorter_one_is_not_lost(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        await other.append(note("b"))
+        file = await saved(other)
+    store = await kept_store(platform)
+    await store.restore([file], mode="replace")
+    await store.close()  # before anything was noted of it
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert len(again.query("SELECT * FROM note")) == 1
+
+
+async def test_a_witness_never_tells_of_more_than_is_durable(platform: MemoryPlatform) -> None:
+    for at in range(1, 12):
+        platform.kept.clear()
+        platform.vaults.clear()
+        plan = Plan()
+        store = await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan))
+        store.backups.follow_clock()
+        await store.append(note("1"))
+        plan.at, plan.kind, plan.is_sticky = at, "unavailable", True
+        for index in range(3):
+            try:
+                await store.append(note(f"x{index}"))
+                await store.upkeep()
+            except Exception:  # noqa: BLE001
+                break
+        await store.close()
+        async with await Store.open(SCHEMA, "a", platform=platform) as again:
+            assert len(shown(again)["note"]) >= 1
+
+
+async def test_a_damaged_witness_claims_nothing(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    await store.close()
+    platform.vaults["a"]["state/witness.json"] = b"{"
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert len(again.query("SELECT * FROM note")) == 21
+
+
+async def test_a_forgotten_log_may_be_begun_anew(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    await store.forget()
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        await again.append(note("1"))

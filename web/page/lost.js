@@ -1,0 +1,84 @@
+// @ts-check
+/** What was kept of an assistant is gone, or its newest part is: what can be done, the best first. Nothing is begun anew unasked. */
+import { html } from 'htm/preact';
+import { useEffect, useState } from 'preact/hooks';
+import { mirrorFolder, newestMirrored } from '../backups.js';
+import { useApp } from './hooks.js';
+import { Dialog, TypedNameDialog } from './dialogs.js';
+import { chooseFiles, takeFiles } from './files.js';
+import { Icon } from './icons.js';
+import { ago, count, precisely } from './words.js';
+
+/** @typedef {import('./app.js').App} App */
+/** @typedef {import('../pystore.js').Backup} Backup */
+
+export function Lost() {
+  const app = useApp();
+  const { details, code } = /** @type {import('../pystore.js').PyStoreError} */ (app.lost);
+  const log = /** @type {string} */ (app.log);
+  const isTail = code === 'TailLostError';
+  const [folder, setFolder] = useState(/** @type {string | null} */ (null));
+  useEffect(() => void mirrorFolder(log).then(setFolder, (error) => app.fail(error)), [log]);
+  /** @type {Backup | undefined} */
+  const backup = details.backups?.find((/** @type {Backup} */ one) => one.damaged === null && one.verified?.good !== false);
+
+  /** Open what is left, and bring back what `act` finds. @param {(store: import('../pystore.js').Store) => Promise<unknown>} act */
+  const recover = async (act) => {
+    const store = await app.open(log, { recover: true });
+    if (store === null) return;
+    await app.attempt(() => act(store));
+    await app.readLogs();
+  };
+  const bringBack = () => recover(async (store) => {
+    const { new: events } = await app.work('Bringing back the backup', (options) => store.backups.restore(/** @type {Backup} */ (backup).id, 'merge', options));
+    app.go('conversations');
+    app.notice('news', `${count(events, 'change')} are back.`, `The backup was made ${precisely(/** @type {Backup} */ (backup).time)}. What came after it is not in it.`);
+  });
+  const fromFolder = () => app.attempt(async () => {
+    const file = await newestMirrored(log);
+    if (file === null) throw new Error('There is no file in that folder, or this page may not read it.');
+    await recover(() => takeFiles(app, [file]));
+  });
+  const fromFile = () => recover(async () => chooseFiles(app));
+  const goOn = () => app.show(() => isTail ? html`
+    <${Dialog} title="Go on without them?">
+      <p>What is left is opened. The newest ${count(missing(details), 'change')} stay in the backups that have them.</p>
+      <footer>
+        <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>
+        <button type="button" class="button danger" onClick=${() => { app.show(null); void recover(async () => {}); }}>Go on without them</button>
+      </footer>
+    <//>
+  ` : html`
+    <${TypedNameDialog} title="Start over with nothing?" name=${details.name} action="Start over" onDone=${() => recover((store) => store.rename(details.name))}>
+      <p>The assistant <b dir="auto">${details.name}</b> begins anew, empty. Its backups stay, and can be restored later.</p>
+    <//>
+  `);
+  return html`
+    <div class="lost" role="region" aria-labelledby="lost">
+      <h1 id="lost"><${Icon} name="warn" />${isTail ? `The newest changes of ${details.name} are gone` : `What was kept of ${details.name} is gone`}</h1>
+      <p>${isTail ? `${count(missing(details), 'change')} of ${count(details.events, 'change')} are missing.` : `There were ${count(details.events, 'change')}.`}
+        ${' '}They were last seen here ${ago(details.at)}. This browser has cleared them, or someone did. Nothing was begun anew: choose what to do.</p>
+      <ol>
+        ${backup && html`<li>
+          <p><b>Bring back the newest good backup</b><br />It was made ${ago(backup.time)} (${precisely(backup.time)}) and holds ${count(backup.events ?? 0, 'change')}.</p>
+          <button type="button" class="button primary" onClick=${bringBack}>Bring it back</button>
+        </li>`}
+        ${folder !== null && html`<li>
+          <p><b>Take the newest file of your folder</b> <span dir="auto">${folder}</span></p>
+          <button type="button" class="button" onClick=${fromFolder}>Look at it</button>
+        </li>`}
+        <li>
+          <p><b>Restore a file that you saved</b></p>
+          <button type="button" class="button" onClick=${fromFile}><${Icon} name="up" />Choose a file</button>
+        </li>
+        <li>
+          <p><b>${isTail ? 'Go on with what is left' : 'Start over with nothing'}</b></p>
+          <button type="button" class="button danger-quiet" onClick=${goOn}>${isTail ? 'Go on without them' : 'Start over'}</button>
+        </li>
+      </ol>
+    </div>
+  `;
+}
+
+/** @param {Record<string, any>} details */
+const missing = ({ missing: spans }) => Object.values(/** @type {Record<string, [number, number]>} */ (spans)).reduce((sum, [first, last]) => sum + last - first + 1, 0);
