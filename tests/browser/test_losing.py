@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
-from tests.support.chromium import Launch
+from tests.support.chromium import Launch, Watch
 from tests.support.client_page import Client, note
 
 DELETE = """
@@ -56,8 +57,10 @@ def test_a_deleted_database_is_told_and_nothing_begins_by_itself(context: Browse
     assert client.notes() == ["1", "2"]
 
 
-def lost_assistant(context: BrowserContext, site: str) -> tuple[AssistantPage, str]:
+@pytest.fixture
+def lost_assistant(context: BrowserContext, site: str, watch: Watch) -> AssistantPage:
     """A page whose assistant, with a conversation that is in a backup, was lost."""
+    watch.allow(r"favicon\.ico")
     assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()
     assistant.start_empty()
     assistant.append(*a_conversation("one", "One", "Hello"))
@@ -67,15 +70,13 @@ def lost_assistant(context: BrowserContext, site: str) -> tuple[AssistantPage, s
     noted(assistant.page, log, 3)
     assistant.page.close()
     page = context.new_page()
-    page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
     page.goto(f"{site}manifest.webmanifest")  # a page of the same origin that opens nothing
     delete(page, log)
-    return AssistantPage(page, f"{site}?worker=dedicated").visit(), log
+    return AssistantPage(page, f"{site}?worker=dedicated").visit()
 
 
-def test_a_person_brings_back_the_newest_backup_of_what_was_lost(context: BrowserContext, site: str) -> None:
-    assistant, _ = lost_assistant(context, site)
-    page = assistant.page
+def test_a_person_brings_back_the_newest_backup_of_what_was_lost(lost_assistant: AssistantPage) -> None:
+    assistant, page = lost_assistant, lost_assistant.page
     expect(page.get_by_role("heading", name="What was kept of My assistant is gone")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Bring it back").click()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
@@ -85,9 +86,8 @@ def test_a_person_brings_back_the_newest_backup_of_what_was_lost(context: Browse
     assistant.in_step()
 
 
-def test_a_person_may_start_over_and_restore_later(context: BrowserContext, site: str) -> None:
-    assistant, _ = lost_assistant(context, site)
-    page = assistant.page
+def test_a_person_may_start_over_and_restore_later(lost_assistant: AssistantPage) -> None:
+    assistant, page = lost_assistant, lost_assistant.page
     page.get_by_role("button", name="Start over").click()
     assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
     assistant.dialog.get_by_role("button", name="Start over").click()
