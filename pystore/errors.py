@@ -14,6 +14,7 @@
     │   └── ForkError           two different events under one (replica, seq)
     ├── NewerVersionError       made by a newer pystore or application; read-only
     ├── ClockError              an event from too far in the future
+    ├── MigrationError          the data could not be brought to this version; nothing was changed
     ├── ReadOnlyError           this store may not be written to
     └── StorageError
         ├── ConflictError       another writer was first; nothing was written
@@ -103,6 +104,10 @@ class NewerVersionError(PyStoreError):
 
 class ClockError(PyStoreError):
     """An event's time lies further in the future than the limit."""
+
+
+class MigrationError(PyStoreError):
+    """The data of an older version could not be brought to this one; nothing was changed. `details` have the `problems`."""
 
 
 class ReadOnlyError(PyStoreError):

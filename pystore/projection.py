@@ -33,6 +33,7 @@ from pystore.segment import events_of, runs_in_order
 from pystore.versions import VersionDocument
 from pystore.view import View
 
+OLDER = "The data are of an older version of this application."
 CHECKPOINT_AFTER_EVENTS = 500
 CHECKPOINT_AFTER_SHARE = 50
 """A checkpoint is due when the events since the last one exceed both numbers: the second is a share, 1/50 of the log."""
@@ -67,6 +68,10 @@ class Projection:
         self._opened_for = "It was opened for reading only." if read_only else None
         self.read_only: str | None = self._opened_for
         """Why nothing can be written, or None. That may change when another tab is of a newer version."""
+        self.is_older = False
+        """Whether the data are of an older version of the application. Then nothing is written before they are migrated."""
+        self.migration_failure: str | None = None
+        """Why that could not be done, if it was tried."""
         self.live = LiveQueries()
         self.document: VersionDocument = versions.new_document(schema, platform.name)
         self.exclusive = asyncio.Lock()
@@ -91,7 +96,7 @@ class Projection:
         event_log = await EventLog.open(storage, log, name, HybridClock(platform.now_ms))
         projection = cls(schema, event_log, platform, read_only=read_only, before_each=before_each, quarantine=quarantine)
         try:
-            await projection._read_versions()
+            await projection.read_versions()
             while not await projection._load_view(on_progress):
                 projection.log = await EventLog.open(storage, log, name, event_log.clock)
         except BaseException:
@@ -109,13 +114,16 @@ class Projection:
         if self.closed:
             raise ClosedError("The store is closed. Open it again.")
 
-    async def _read_versions(self) -> None:
+    async def read_versions(self) -> None:
         """Take note of the version document as it is stored now; another tab may be of a newer version."""
         raw = (await self.log.storage.meta()).get("versions")
         if raw is None:
             return
         document = versions.from_json(raw)
-        self.read_only = self._opened_for or versions.read(document, self.schema).read_only
+        reading = versions.read(document, self.schema)
+        self.is_older = reading.is_older
+        older = f"{OLDER} {self.migration_failure or 'Migrate them first.'}" if reading.is_older else None
+        self.read_only = self._opened_for or reading.read_only or older
         self.document = document
 
     async def _load_view(self, on_progress: Progress | None) -> bool:
@@ -198,8 +206,8 @@ class Projection:
             # Begun or replaced by another: nothing of what is known here holds.
             self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
             self._checkpointed = 0
-        if events or self.log.state.epoch != before.epoch:
-            await self._read_versions()
+        if self.log.state is not before:
+            await self.read_versions()
         is_behind = self.shown is not before or not before.shows_the_same(self.log.state.marks) or before.erased != self.log.state.erased
         if events is None or is_behind or (events and events[0].order <= before.newest):
             await self.refold(events[0].order if events else None)

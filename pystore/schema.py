@@ -67,6 +67,7 @@ class Schema:
         self.types: dict[str, EventType] = {}
         self.tables: list[str] = []
         self.searches: list[Search] = []
+        self.checks: dict[str, str] = {}
         self.importers: list[Callable[..., Any]] = []
         self._by_model: dict[type[Event], EventType] = {}
 
@@ -100,6 +101,10 @@ class Schema:
         if _DEFERRED.search(sql) is not None:
             raise ValueError("A constraint of the view cannot be deferred: it is checked with each append.")
         self.tables.append(sql)
+
+    def check(self, name: str, sql: str) -> None:
+        """Declare what must hold of the view as a whole: a query that gives no rows as long as it does. A migration relies on it."""
+        self.checks[name] = sql
 
     def search(self, name: str, table: str, *columns: str, tokenize: str = "unicode61 remove_diacritics 2") -> None:
         """Keep a full-text index `name` (FTS5) over `columns` of `table`, which needs an INTEGER PRIMARY KEY.

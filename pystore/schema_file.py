@@ -18,7 +18,8 @@ _OBJECTS = "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NU
 def described(schema: Schema) -> dict[str, Any]:
     """All that `schema` declares, but for what its functions do.
 
-    `events` has, by type, the version `v` and the JSON Schema of its data; `tables`, `indexes` and `triggers` have their SQL by name.
+    `events` has, by type, the version `v` and the JSON Schema of its data; `tables`, `indexes`, `triggers` and `checks` have their
+    SQL by name.
     """
     with closing(View(schema)) as view:
         objects = {kind: {str(name): str(sql) for name, sql in view.select(_OBJECTS, (kind,))} for kind in ("table", "index", "trigger")}
@@ -26,7 +27,7 @@ def described(schema: Schema) -> dict[str, Any]:
     return {
         "schema": schema.name, "app": schema.app, "views": schema.views,
         "events": {name: {"v": declared.v, "data": declared.model.model_json_schema()} for name, declared in sorted(schema.types.items())},
-        "tables": tables, "indexes": objects["index"], "triggers": objects["trigger"],
+        "checks": dict(sorted(schema.checks.items())), "tables": tables, "indexes": objects["index"], "triggers": objects["trigger"],
         "searches": {
             search.name: {"table": search.table, "columns": list(search.columns), "tokenize": search.tokenize} for search in schema.searches
         },
@@ -35,7 +36,7 @@ def described(schema: Schema) -> dict[str, Any]:
 
 def not_raised(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[str]]:
     """By version number (`app`, `views`) that is the same in both descriptions: what changed all the same, as `events.note.added`."""
-    covered = {"app": ("events",), "views": ("tables", "indexes", "triggers", "searches")}
+    covered = {"app": ("events",), "views": ("tables", "indexes", "triggers", "searches", "checks")}
     found = {
         version: [f"{part}.{name}" for part in parts for name in _differing(before.get(part, {}), now.get(part, {}))]
         for version, parts in covered.items()

@@ -9,14 +9,23 @@ from contextlib import closing, suppress
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, erasing, history, verification, versions, witness
+from pystore import codec, erasing, history, migration, verification, versions, witness
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
-from pystore.errors import FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError, StorageError, ValidationError
+from pystore.errors import (
+    FormatError,
+    MigrationError,
+    NewerVersionError,
+    PyStoreError,
+    QuotaError,
+    ReadOnlyError,
+    StorageError,
+    ValidationError,
+)
 from pystore.event import Draft, Event, Recorded, new_replica_id
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
@@ -82,7 +91,7 @@ class Store:
     async def open(
         cls, schema: Schema, log: str, *, platform: Platform | None = None, name: str | None = None, read_only: bool = False,
         before_each: BeforeEach | None = None, quarantine: Sequence[str] = (), max_future_ms: int = MAX_FUTURE_MS, recover: bool = False,
-        on_progress: Progress | None = None,
+        migrate: bool = True, destroy_development: bool = False, on_progress: Progress | None = None,
     ) -> Self:
         """The store of `log`, its view up to date with everything committed; an empty one, not yet written anywhere, if it is new.
 
@@ -90,6 +99,9 @@ class Store:
         events in `quarantine` are left out of the view. Others' events that are dated further than `max_future_ms` ahead of the wall
         clock wait until it has come so far. Raises NewerVersionError, CorruptError, StoreLostError or TailLostError (what was here is
         gone, or its end is; with `recover` what is left is opened, to restore a backup into it or to go on), or another StorageError.
+
+        Data of an older version of the application are migrated, or, with `migrate=False` and where that fails, opened for reading only.
+        A development version (`schema.app == 0`) may be told by `destroy_development` to remove its own data if they cannot be opened.
         """
         if platform is None:
             from pystore.platform import default_platform  # noqa: PLC0415  # it knows the wings, which know the store
@@ -101,6 +113,12 @@ class Store:
                 schema, storage, log, name or log, platform, read_only=read_only, before_each=before_each, quarantine=quarantine,
                 on_progress=on_progress,
             )
+        except PyStoreError:
+            if not (destroy_development and schema.app == 0 and versions.development(await storage.meta())):
+                await storage.close()
+                raise
+            await storage.destroy()
+            return await cls.open(schema, log, platform=platform, name=name, max_future_ms=max_future_ms, on_progress=on_progress)
         except BaseException:
             await storage.close()
             raise
@@ -110,6 +128,9 @@ class Store:
         except BaseException:
             await store.close()
             raise
+        if migrate and projection.is_older and not read_only:
+            with suppress(MigrationError):  # then it is read-only, and says why
+                await store.migrate(on_progress=on_progress)
         try:
             await store._admit_due()
             await store._carry_out_erasures()
@@ -330,6 +351,30 @@ class Store:
             {"id": event.id, "time": event.time, "type": event.type, "until": iso_of_ms(ms_of(event.hlc) - self.max_future_ms)}
             for event in self.log.waiting.events
         ]
+
+    async def migrate(self, *, dry_run: bool = False, on_progress: Progress | None = None) -> dict[str, Any]:
+        """Bring data of an older version of the application to this one, as a whole or not at all; see `migration`.
+
+        Returns versions (`from`, `to`), how many `events` there are and how many of them need `upcast`, `problems`, the id of the `backup`
+        that was made before, and `seconds`. `dry_run`: only look. Raises MigrationError: nothing was changed, and the store is read-only.
+        """
+        self.projection.check_open()
+        await self._appender.settled()
+        try:
+            return await migration.migrate(
+                self.projection, self._back_up_before_migration, dry_run=dry_run, on_progress=on_progress
+            )
+        except MigrationError as error:
+            self.projection.migration_failure = migration.failure_of(error)
+            await self.projection.read_versions()
+            raise
+
+    async def _back_up_before_migration(self) -> str | None:
+        if not self.log.whole.events:
+            return None
+        made = await self.backups.create(f"Before version {self.schema.app}", layer="before-migration")
+        await self.backups.verify(made["id"])
+        return str(made["id"])
 
     async def versions(self) -> VersionDocument:
         """The version document as it is stored, or would be with the first event."""

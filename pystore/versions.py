@@ -6,6 +6,7 @@ Unsigned integers; 0 is development. Keys that nobody here knows are kept as the
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,16 @@ def written(document: VersionDocument, schema: Schema, by: str) -> VersionDocume
             entry["last_migrated_by"] = by
         entry["last_written_by"] = by
     return document
+
+
+def development(meta: Mapping[str, bytes]) -> bool:
+    """Whether a log's metadata say that a development version wrote it: only then may it be destroyed at will."""
+    try:
+        document = codec.decode(meta["versions"])
+    except (KeyError, ValueError):
+        return False
+    entry = document.get("app") if isinstance(document, dict) else None
+    return isinstance(entry, dict) and entry.get("version") == 0 and isinstance(entry["version"], int)
 
 
 def from_json(raw: bytes) -> VersionDocument:

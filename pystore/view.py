@@ -132,6 +132,20 @@ class View:
         except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
             raise HandlerError(f"A handler's statement failed: {error}.") from error
 
+    def broken_constraints(self) -> list[str]:
+        """What of the view does not hold: SQLite's own structure, its foreign keys, and the checks that the schema declares."""
+        self.settle()
+        self._db.set_authorizer(None)
+        try:
+            found = [str(row[0]) for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+            found += [f"a row of {table} refers to none of {to}" for table, _, to, _ in self._db.execute("PRAGMA foreign_key_check")]
+        finally:
+            self._db.set_authorizer(self._authorize)
+        for name, sql in self.schema.checks.items():
+            if rows := self.select(sql):
+                found.append(f"the check {name!r} finds {len(rows):,} rows, the first: {rows[0]!r}"[:300])
+        return found
+
     def settle(self) -> None:
         """Everything asked for so far has been run. Raises ConstraintError or HandlerError."""
         if self._run:

@@ -184,6 +184,8 @@ export interface Store {
   restore(file: Blob, options?: { mode?: 'merge' | 'replace'; salvage?: boolean } & Long): Promise<any>;
   importFile(file: Blob, options?: { name?: string } & Long): Promise<any>;
   stats(): Promise<any>;
+  /** Done by itself when a log is opened; where that failed the log is read-only, and this tries again. `dryRun`: only look. */
+  migrate(options?: { dryRun?: boolean } & Long): Promise<any>;
   versions(): Promise<any>;
   onState(listener: (state: State) => void): () => void;
   forget(): Promise<void>;

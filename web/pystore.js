@@ -176,6 +176,14 @@ class Store {
     return this.#call('versions');
   }
 
+  /**
+   * Bring data of an older version of the application to this one, as a whole or not at all; `dryRun`: only look.
+   * @param {{ dryRun?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
+   */
+  migrate({ dryRun = false, ...options } = {}) {
+    return this.#call('migrate', { dry_run: dryRun }, { again: false, ...options });
+  }
+
   // -- changing
 
   /**

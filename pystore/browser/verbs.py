@@ -53,6 +53,10 @@ async def _redo(store: Store, call: Call) -> Any:
     return await store.redo(call.args["ids"], batch=call.args["batch"])
 
 
+async def _migrate(store: Store, call: Call) -> Any:
+    return await store.migrate(dry_run=call.args["dry_run"], on_progress=call.progress)
+
+
 async def _erase(store: Store, call: Call) -> Any:
     return await store.erase(call.args["ids"], batch=call.args["batch"])
 
@@ -144,6 +148,7 @@ VERBS: dict[str, Callable[[Store, Call], Awaitable[Any]]] = {
     "undo": _undo,
     "redo": _redo,
     "erase": _erase,
+    "migrate": _migrate,
     "restore_to": _restore_to,
     "activity": _activity,
     "conflicts": _conflicts,

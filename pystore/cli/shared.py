@@ -78,7 +78,8 @@ async def open_store(
     is_new = not path.exists()  # noqa: ASYNC240 (nothing else runs here that could wait)
     if is_new and not create:
         raise UnavailableError(f"There is no store at {path}.", path=str(path))
-    store = await Store.open(schema, path.stem, platform=OneFile(path), read_only=not (create or write), on_progress=progress)
+    is_read = not (create or write)
+    store = await Store.open(schema, path.stem, platform=OneFile(path), read_only=is_read, migrate=False, on_progress=progress)
     try:
         yield store
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,14 +65,51 @@ async def test_newer_data_are_read_only_and_can_be_saved_and_kept(platform: Memo
     assert stored(platform) == newer
 
 
-async def test_an_older_version_is_brought_up_by_the_first_write(platform: MemoryPlatform) -> None:
+async def test_an_older_version_is_never_written_to_before_it_is_migrated(platform: MemoryPlatform) -> None:
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.append(note("1"))
-    async with await Store.open(TWO, "a", platform=platform) as store:
+    async with await Store.open(TWO, "a", platform=platform, migrate=False) as store:
+        with pytest.raises(ReadOnlyError, match="Migrate them first"):
+            await store.append(note("2"))
+        await store.upkeep(now=True)
         assert stored(platform)["app"]["version"] == 1
-        await store.append(note("2"))
+        assert len(event_lines(await saved(store))) == 1
+    async with await Store.open(TWO, "a", platform=platform) as store:
         assert stored(platform)["app"]["version"] == 2
+        await store.append(note("2"))
         assert len(shown(store)["note"]) == 2
+
+
+async def test_only_a_development_version_that_is_told_so_removes_data_it_cannot_open_and_only_its_own(platform: MemoryPlatform) -> None:
+    async with await Store.open(DEVELOPMENT, "a", platform=platform) as store:
+        await store.append(note("1"))
+    number, segment = next(iter(platform.kept["a"].segments.items()))
+    platform.kept["a"].segments[number] = replace(segment, body=b"damaged")
+    with pytest.raises(CorruptError):
+        await Store.open(DEVELOPMENT, "a", platform=platform)
+    async with await Store.open(DEVELOPMENT, "a", platform=platform, destroy_development=True) as store:
+        assert shown(store)["note"] == []
+    async with await Store.open(ONE, "b", platform=platform) as store:
+        await store.append(note("1"))
+    with pytest.raises(NewerVersionError):
+        await Store.open(DEVELOPMENT, "b", platform=platform, destroy_development=True)
+    number, segment = next(iter(platform.kept["b"].segments.items()))
+    platform.kept["b"].segments[number] = replace(segment, body=b"damaged")
+    for schema in (ONE, DEVELOPMENT):
+        with pytest.raises((CorruptError, NewerVersionError)):
+            await Store.open(schema, "b", platform=platform, destroy_development=True)
+    assert platform.kept["b"].segments
+
+
+async def test_other_data_sets_have_entries_of_their_own_beside_app_and_views(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    entry = {"version": 7, "last_migrated_by": "attachments:1", "last_written_by": "attachments:1"}
+    platform.kept["a"].meta["versions"] = codec.encode({**stored(platform), "attachments": entry})
+    async with await Store.open(TWO, "a", platform=platform) as store:
+        await store.append(note("2"))
+        assert stored(platform)["attachments"] == entry
+        assert codec.decode((await saved(store)).split(b"\n")[0])["versions"]["attachments"] == entry
 
 
 async def test_keys_that_nobody_knows_are_kept_at_any_depth(platform: MemoryPlatform) -> None:

@@ -381,3 +381,42 @@ def test_a_forgotten_store_and_its_backups_are_gone(saved: Path, tmp_path: Path)
     answer("forget", store, "--yes")
     assert list(tmp_path.iterdir()) == []
     assert refusal("forget", store, "--yes") == "UnavailableError"
+
+
+APPLICATION = """
+from pystore import Event, Schema
+schema = Schema("texts", app={app}, views={app})
+@schema.event("text.written", {app})
+class TextWritten(Event):
+    {field}: str
+schema.upcast("text.written", 1)(lambda data: {upcaster}) if {app} == 2 else None
+schema.table("CREATE TABLE text (text TEXT)")
+@schema.on(TextWritten)
+def written(view, event):
+    view.execute("INSERT INTO text VALUES (?)", (event.data.{field},))
+"""
+
+
+def test_a_store_of_an_older_version_is_migrated_when_asked_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts_one.py").write_text(APPLICATION.format(app=1, field="text", upcaster="data"))
+    (tmp_path / "texts_two.py").write_text(APPLICATION.format(app=2, field="title", upcaster='{"title": data["text"]}'))
+    (tmp_path / "texts_bad.py").write_text(APPLICATION.format(app=2, field="title", upcaster="data"))
+
+    async def write() -> None:
+        monkeypatch.syspath_prepend(tmp_path)
+        from texts_one import TextWritten  # type: ignore[import-not-found]
+        from texts_one import schema as one
+
+        async with await Store.open(one, "a", platform=NativePlatform(tmp_path)) as store:
+            await store.append(TextWritten(text="hello"))
+
+    asyncio.run(write())
+    two, bad = ("a.pystore", "--schema", "texts_two:schema"), ("a.pystore", "--schema", "texts_bad:schema")
+    assert answer("query", two[0], "SELECT * FROM text", *two[1:]) == [{"text": "hello"}]
+    assert answer("migrate", *two, "--dry-run")["problems"] == []
+    assert "would not work" in pystore("migrate", *bad, "--dry-run").stdout
+    assert refusal("migrate", *bad) == "MigrationError"
+    assert answer("migrate", *two, "--dry-run")["from"] == 1
+    assert answer("migrate", *two)["backup"]
+    assert "already" in pystore("migrate", *two).stdout

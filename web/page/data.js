@@ -228,6 +228,12 @@ function Versions() {
     <section class="card" aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
       ${app.status.state === 'read-only' && html`<p class="bad"><${Icon} name="warn" />${app.status.message || 'Your data was made by a newer version of this page: it can be read, not changed.'}</p>`}
+      ${app.status.state === 'read-only' && versions && app.store && html`
+        <div class="deeds">
+          <button type="button" class="button" onClick=${() => saveFile(app, true)}><${Icon} name="down" />Save a file</button>
+          <button type="button" class="button" onClick=${() => app.open(app.log ?? '')}>Try again</button>
+        </div>
+      `}
       <dl class="figures">
         ${versions && html`
           <div><dt>Your data</dt><dd>${versions.app.version}</dd></div>

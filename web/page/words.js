@@ -129,6 +129,9 @@ export const fileName = (name) => name.replace(/[^\p{L}\p{N} ._-]+/gu, '').trim(
  * @type {Record<string, [what: string, safe: string]>}
  */
 const BY_CODE = {
+  StoreLostError: ['What was kept here is gone.', 'Choose what to do.'],
+  TailLostError: ['The newest changes are gone.', 'Choose what to do.'],
+  MigrationError: ['Your data could not be brought to this version.', 'Nothing was changed.'],
   QuotaError: ['There is no space left.', 'Everything saved before is safe.'],
   OutcomeUnknownError: ['It is not certain that this was saved.', 'Everything saved before is safe.'],
   ConflictError: ['Another window was writing at the same moment.', 'Nothing was changed.'],

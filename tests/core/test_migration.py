@@ -1,0 +1,254 @@
+"""Data of an older version are brought to a newer one as a whole or not at all, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from pystore import codec
+from pystore.assistant import schema as assistant
+from pystore.errors import MigrationError, PyStoreError, ReadOnlyError
+from pystore.event import Event, Recorded
+from pystore.memory import MemoryPlatform
+from pystore.schema import Schema
+from pystore.store import Store
+from pystore.testing import check_migration
+from pystore.view import View
+from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
+from tests.support.fake_clock import FakeClock
+from tests.support.notes import lines_of, saved
+
+
+class TextWritten(Event):
+    id: str
+    text: str
+
+
+class TitleWritten(Event):
+    id: str
+    title: str
+    words: int
+
+
+def version_1() -> Schema:
+    schema = Schema("texts", app=1, views=1)
+    schema.table("CREATE TABLE text (id TEXT PRIMARY KEY, text TEXT NOT NULL)")
+    schema.event("text.written")(TextWritten)
+
+    @schema.on(TextWritten)
+    def written(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO text VALUES (?, ?)", (event.data.id, event.data.text))
+
+    return schema
+
+
+def version_3(*, table: str = "", second: Any = None, check: str = "SELECT 1 FROM text WHERE words < 0") -> Schema:
+    """Two versions later: `text` is called `title`, and its words are counted."""
+    schema = Schema("texts", app=3, views=3)
+    schema.table(table or "CREATE TABLE text (id TEXT PRIMARY KEY, title TEXT NOT NULL, words INTEGER NOT NULL)")
+    schema.table("CREATE INDEX by_words ON text (words)")
+    schema.check("words are counted", check)
+    schema.event("text.written", 3)(TitleWritten)
+
+    @schema.upcast("text.written", 1)
+    def renamed(data: dict[str, Any]) -> dict[str, Any]:
+        return {"id": data["id"], "title": data["text"]}
+
+    @schema.upcast("text.written", 2)
+    def counted(data: dict[str, Any]) -> dict[str, Any]:
+        return second(data) if second else {**data, "words": len(data["title"].split())}
+
+    @schema.on(TitleWritten)
+    def written(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO text VALUES (?, ?, ?)", (event.data.id, event.data.title, event.data.words))
+
+    return schema
+
+
+ONE, THREE = version_1(), version_3()
+
+
+async def older(platform: MemoryPlatform) -> list[bytes]:
+    """A log of version 1; its lines."""
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append([TextWritten(id=str(index), text="one two " * index or "none") for index in range(20)])
+        return await lines_of(store)
+
+
+def version(platform: MemoryPlatform) -> int:
+    number: int = codec.decode(platform.kept["a"].meta["versions"])["app"]["version"]
+    return number
+
+
+async def test_upcasters_are_chained_and_the_bytes_of_the_log_stay(platform: MemoryPlatform) -> None:
+    lines = await older(platform)
+    async with await Store.open(THREE, "a", platform=platform) as store:
+        assert store.read_only is None
+        assert store.query("SELECT * FROM text WHERE id = '3'") == [{"id": "3", "title": "one two one two one two ", "words": 6}]
+        assert await lines_of(store) == lines
+        document = await store.versions()
+        assert (document["app"]["version"], document["app"]["last_migrated_by"]) == (3, platform.name)
+        (backup,) = await store.backups.list()
+        assert (backup["layer"], backup["versions"]["app"]["version"], backup["verified"]["good"]) == ("before-migration", 1, True)
+        await store.append(TitleWritten(id="new", title="a b", words=2))
+        assert [event["v"] for event in await store.events(limit=2)] == [3, 1]
+
+
+async def test_a_dry_run_says_whether_it_would_work_and_changes_nothing(platform: MemoryPlatform) -> None:
+    await older(platform)
+    meta = dict(platform.kept["a"].meta)
+    async with await Store.open(THREE, "a", platform=platform, migrate=False) as store:
+        report = await store.migrate(dry_run=True)
+        assert (report["from"], report["to"], report["events"], report["upcast"], report["problems"]) == (1, 3, 20, 20, [])
+        assert platform.vaults == {}
+    async with await Store.open(version_3(second=lambda data: data), "a", platform=platform, migrate=False) as store:
+        assert len((await store.migrate(dry_run=True))["problems"]) == 20
+    assert platform.kept["a"].meta == meta
+
+
+@pytest.mark.parametrize(("schema", "why"), [
+    (version_3(second=lambda data: {**data, "words": 1 // 0}), "could not be brought to version 3"),
+    (version_3(second=lambda data: data), "words"),
+    (version_3(table="CREATE TABLE text (id TEXT PRIMARY KEY, title TEXT NOT NULL, words INTEGER NOT NULL CHECK (words < 9))"), "CHECK"),
+    (version_3(check="SELECT id FROM text WHERE words > 20"), "the check 'words are counted' finds"),
+], ids=["upcaster", "model", "constraint", "check"])
+async def test_what_does_not_fit_leaves_the_old_state_readable_and_says_why(platform: MemoryPlatform, schema: Schema, why: str) -> None:
+    lines = await older(platform)
+    async with await Store.open(schema, "a", platform=platform) as store:
+        assert why in str(store.read_only)
+        with pytest.raises(ReadOnlyError):
+            await store.append(TitleWritten(id="x", title="x", words=1))
+        with pytest.raises(MigrationError) as caught:
+            await store.migrate()
+        assert caught.value.details["problems"]
+        assert [line.split(b"\n") for line in lines] == [line.split(b"\n") for line in (await saved(store)).split(b"\n")[1:-2]]
+    assert version(platform) == 1
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(TextWritten(id="more", text="the old version goes on"))
+
+
+async def test_conflicts_that_were_there_before_stop_no_migration(platform: MemoryPlatform) -> None:
+    await older(platform)
+    async with await Store.open(ONE, "b", platform=platform) as other:
+        await other.append(TextWritten(id="3", text="the same id"))
+        file = await saved(other)
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.restore([file])
+        assert len(await store.conflicts()) == 1
+        await store.upkeep(now=True)
+    async with await Store.open(THREE, "a", platform=platform) as store:
+        assert store.read_only is None
+        assert len(await store.conflicts()) == 1
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+async def test_a_storage_that_fails_is_tried_three_times_with_growing_pauses(
+    platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    await older(platform)
+    plan = Plan()
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == failures:
+            plan.at = 0
+
+    store = await Store.open(THREE, "a", platform=FaultyPlatform(platform, plan), migrate=False)
+    monkeypatch.setattr("pystore.migration.wait", pause)
+    plan.at, plan.only, plan.kind, plan.is_sticky = 1, "vault write", "unavailable", True
+    if failures < 3:
+        assert (await store.migrate())["backup"] is not None
+    else:
+        with pytest.raises(MigrationError, match="3 times"):
+            await store.migrate()
+    assert pauses == [0.5, 1.0][:failures]
+    assert (store.read_only is None) == (failures < 3)
+    assert version(platform) == (3 if failures < 3 else 1)
+    monkeypatch.undo()
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", ["bug", "done but bug"])
+async def test_killed_at_any_point_the_data_are_of_the_old_version_or_of_the_new_one(kind: str) -> None:
+    at, failed = 0, True
+    seen = set()
+    while failed:
+        at += 1
+        platform = MemoryPlatform(FakeClock())
+        lines = await older(platform)
+        plan = Plan()
+        store = await Store.open(THREE, "a", platform=FaultyPlatform(platform, plan), migrate=False)
+        plan.at, plan.kind, plan.is_sticky = at, kind, True
+        with suppress(PyStoreError, UntranslatedError):
+            await store.migrate()
+        failed = plan.failed > 0
+        plan.at = 0
+        await store.close()
+        seen.add(version(platform))
+        if version(platform) == 1:
+            async with await Store.open(ONE, "a", platform=platform) as again:
+                assert again.read_only is None
+                assert await lines_of(again) == lines
+                assert (await again.verify())["sound"]
+        async with await Store.open(THREE, "a", platform=platform) as again:
+            assert again.read_only is None
+            assert len(again.query("SELECT * FROM text")) == 20
+            assert await lines_of(again) == lines
+    assert seen == {1, 3}
+    assert at > 10
+
+
+async def test_a_window_of_the_old_version_writes_no_more_once_another_has_migrated(platform: MemoryPlatform) -> None:
+    await older(platform)
+    async with await Store.open(ONE, "a", platform=platform) as old, await Store.open(THREE, "a", platform=platform) as new:
+        with pytest.raises(ReadOnlyError):
+            await old.append(TextWritten(id="late", text="late"))
+        assert len(new.query("SELECT * FROM text")) == 20
+
+
+# -- the three tests for those who write an application
+
+FIXTURES = [("text.written", 1, {"id": "a", "text": "one two"}), ("text.written", 2, {"id": "b", "title": "three"})]
+EXPECTED = {"SELECT id, words FROM text ORDER BY id": [{"id": "a", "words": 2}, {"id": "b", "words": 1}]}
+
+
+def text(number: int) -> tuple[str, int, dict[str, Any]]:
+    return "text.written", 1, {"id": str(number), "text": "one two three"}
+
+
+async def test_a_migration_that_is_right_passes_with_its_figures() -> None:
+    found = await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text)
+    assert found["records"] == 10_000
+    assert 0 < found["longest_pause_s"] <= found["seconds"] < 5
+
+
+@pytest.mark.parametrize(("schema", "expect", "why"), [
+    (version_3(second=lambda data: data), EXPECTED, "Forward"),
+    (THREE, {"SELECT count(*) AS n FROM text": [{"n": 3}]}, "Forward: .* gives"),
+    (THREE, {"SELECT missing FROM text": []}, "Integrity: the query"),
+    (version_3(check="SELECT id FROM text"), EXPECTED, "the check 'words are counted' finds"),
+])
+async def test_a_migration_that_loses_something_fails_and_says_what(schema: Schema, expect: Any, why: str) -> None:
+    with pytest.raises(AssertionError, match=why):
+        await check_migration(schema, from_version=1, fixtures=FIXTURES, expect=expect, record=text, records=10)
+
+
+async def test_a_migration_that_takes_too_long_or_stops_all_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pystore.testing.MOST_SECONDS", 0.0)
+    with pytest.raises(AssertionError, match="records took"):
+        await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, records=10)
+    monkeypatch.undo()
+    monkeypatch.setattr("pystore.testing.LONGEST_PAUSE_S", 0.0)
+    with pytest.raises(AssertionError, match="had to wait"):
+        await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, records=10)
+
+
+async def test_the_assistant_would_take_over_what_its_version_wrote() -> None:
+    started = ("conversation.started", 1, {"conversation_id": "c", "title": "One", "created_at": "2026-01-02T03:04:05.678Z"})
+    await check_migration(
+        assistant, from_version=assistant.app, fixtures=[started], expect={"SELECT title FROM conversation": [{"title": "One"}]},
+        record=lambda number: (started[0], 1, {**started[2], "conversation_id": f"c{number}"}),
+    )
