@@ -13,6 +13,7 @@
     │   ├── AlteredError        an event's content is not what was recorded
     │   └── ForkError           two different events under one (replica, seq)
     ├── NewerVersionError       made by a newer pystore or application; read-only
+    ├── PassphraseError         a protected file, and no passphrase or the wrong one
     ├── ClockError              an event from too far in the future
     ├── MigrationError          the data could not be brought to this version; nothing was changed
     ├── ReadOnlyError           this store may not be written to
@@ -100,6 +101,10 @@ class ForkError(FormatError):
 
 class NewerVersionError(PyStoreError):
     """Made by a newer version: it can be read as far as it is understood, not written."""
+
+
+class PassphraseError(PyStoreError):
+    """A file is protected by a passphrase, and none was given (`missing` in the details), or another one."""
 
 
 class ClockError(PyStoreError):

@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 
-from pystore.errors import ClosedError, ConflictError
-from pystore.ports import Checkpoint, Commit, Segment
+from pystore.errors import ClosedError, ConflictError, UnavailableError
+from pystore.ports import Checkpoint, Cipher, Commit, Segment
 from pystore.versions import program
 
 
@@ -179,16 +179,17 @@ def wall_clock_ms() -> int:
 
 
 class MemoryPlatform:
-    """Keeps logs in memory. `clock` gives milliseconds since 1970."""
+    """Keeps logs in memory. `clock` gives milliseconds since 1970; `cipher` is lent by another platform."""
 
     name = program("memory")
 
-    def __init__(self, clock: Callable[[], int] = wall_clock_ms) -> None:
+    def __init__(self, clock: Callable[[], int] = wall_clock_ms, cipher: Cipher | None = None) -> None:
         self.kept: dict[str, MemoryLog] = {}
         self.vaults: dict[str, dict[str, bytes]] = {}
         """The files of each log's vault."""
         self.locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._clock = clock
+        self._cipher = cipher
 
     async def open_log(self, log: str) -> MemoryStorage:
         return MemoryStorage(self, log)
@@ -198,6 +199,11 @@ class MemoryPlatform:
 
     async def open_vault(self, log: str) -> MemoryVault:
         return MemoryVault(self, log)
+
+    def cipher(self) -> Cipher:
+        if self._cipher is None:
+            raise UnavailableError("This platform was given no cipher: it cannot seal or open protected files.")
+        return self._cipher
 
     def now_ms(self) -> int:
         return self._clock()

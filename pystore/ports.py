@@ -151,6 +151,22 @@ class VaultStorage(Protocol):
         ...
 
 
+class Cipher(Protocol):
+    """The cryptography that the platform has."""
+
+    async def pbkdf2(self, passphrase: bytes, salt: bytes, iterations: int) -> bytes:
+        """32 bytes: PBKDF2 with HMAC-SHA-256 (RFC 8018)."""
+        ...
+
+    async def seal(self, key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
+        """AES-256-GCM: the ciphertext of `data` and its tag of 16 bytes, which authenticates `about` as well. A nonce has 12 bytes."""
+        ...
+
+    async def open(self, key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
+        """What `seal` was given. Raises ValueError if any bit of anything differs."""
+        ...
+
+
 class Platform(Protocol):
     """Where the store runs."""
 
@@ -167,6 +183,10 @@ class Platform(Protocol):
 
     async def open_vault(self, log: str) -> VaultStorage:
         """The vault of a log. Nothing is made before something is written to it."""
+        ...
+
+    def cipher(self) -> Cipher:
+        """What seals. Raises UnavailableError where there is nothing."""
         ...
 
     def now_ms(self) -> int:

@@ -15,6 +15,7 @@ from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
+from pystore.backup.sealed import sealed, unsealed
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
 from pystore.errors import (
     FormatError,
@@ -403,35 +404,48 @@ class Store:
 
     # -- files
 
-    async def save(self, *, gzip: bool = False, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
-        """The log as a backup file, in chunks. Raises CorruptError, before the footer, at damage that was found."""
+    async def save(
+        self, *, gzip: bool = False, passphrase: str | None = None, on_progress: Progress | None = None
+    ) -> AsyncIterator[bytes]:
+        """The log as a backup file, in chunks; protected by `passphrase`, if one is given.
+
+        Raises CorruptError, before the footer, at damage that was found.
+        """
         self.projection.check_open()
         await self._appender.settled()
         taken = await snapshot(self.projection)
         chunks = jsonl(taken.header, taken.blobs(), self.platform.breathe, on_progress)
-        async for chunk in gzipped(chunks) if gzip else chunks:
+        if gzip:
+            chunks = gzipped(chunks)
+        if passphrase is not None:
+            chunks = sealed(chunks, passphrase, self.platform.cipher())
+        async for chunk in chunks:
             yield chunk
 
-    async def inspect(self, source: Source, *, salvage: bool = True, on_progress: Progress | None = None) -> dict[str, Any]:
+    async def inspect(
+        self, source: Source, *, salvage: bool = True, passphrase: str | None = None, on_progress: Progress | None = None
+    ) -> dict[str, Any]:
         """What a backup file holds, what is wrong with it, and what restoring it would do. Changes nothing.
 
-        Raises FormatError if it is no backup at all, NewerVersionError, ForkError.
+        Raises FormatError if it is no backup at all, PassphraseError, NewerVersionError, ForkError.
         """
         self.projection.check_open()
         state = self.log.state
+        source = self._unsealed(source, passphrase)
         verified = await self._verify_file(source, state, self.log.waiting, self._horizon_ms(), salvage=salvage, on_progress=on_progress)
         state = self.log.state
         return {**verified.summary(), "here": {"events": state.events, "name": state.name, "records": self._durable_view().counts()}}
 
     async def restore(
-        self, source: Source, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
+        self, source: Source, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False,
+        passphrase: str | None = None, on_progress: Progress | None = None,
     ) -> dict[str, Any]:
         """Bring a backup file in: its events beside those that are here, or instead of them. All of it is checked first.
 
         Before everything is replaced a backup of it is made. Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`,
-        which takes the good part), FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError (another tab
-        wrote meanwhile): nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or it was
-        too late, and this returns as if it were not.
+        which takes the good part), PassphraseError, FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError
+        (another tab wrote meanwhile): nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or
+        it was too late, and this returns as if it were not.
         """
         self._check_writable()
         await self._appender.settled()
@@ -441,7 +455,7 @@ class Store:
         async with projection.exclusive, self.platform.writing(self.log.state.log):
             await projection.catch_up()
             self._check_writable()
-            horizon_ms = self._horizon_ms()
+            source, horizon_ms = self._unsealed(source, passphrase), self._horizon_ms()
             if mode == "merge":
                 await self._admit(horizon_ms)
                 base, waiting = self.log.state, self.log.waiting
@@ -510,6 +524,9 @@ class Store:
                 await self.platform.breathe()
             merge.end()
             await self._add(merge, aside, self.projection.document, instead=False, on_progress=None)
+
+    def _unsealed(self, source: Source, passphrase: str | None) -> Source:
+        return unsealed(source, passphrase, self.platform.cipher)
 
     async def _verify_file(
         self, source: Source, base: LogState, waiting: Waiting, horizon_ms: int, *, salvage: bool, on_progress: Progress | None,

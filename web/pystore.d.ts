@@ -179,9 +179,9 @@ export interface Store {
   restoreTo(moment: Moment): Promise<Appended[]>;
   /** Everything as it was at a past moment; the store goes on meanwhile. */
   at(moment: Moment): Promise<Past>;
-  save(options?: { gzip?: boolean } & Long): Promise<Blob>;
-  inspect(file: Blob, options?: Long): Promise<any>;
-  restore(file: Blob, options?: { mode?: 'merge' | 'replace'; salvage?: boolean } & Long): Promise<any>;
+  save(options?: { gzip?: boolean; passphrase?: string | null } & Long): Promise<Blob>;
+  inspect(file: Blob, options?: { passphrase?: string | null } & Long): Promise<any>;
+  restore(file: Blob, options?: { mode?: 'merge' | 'replace'; salvage?: boolean; passphrase?: string | null } & Long): Promise<any>;
   importFile(file: Blob, options?: { name?: string } & Long): Promise<any>;
   stats(): Promise<any>;
   /** Done by itself when a log is opened; where that failed the log is read-only, and this tries again. `dryRun`: only look. */

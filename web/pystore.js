@@ -209,25 +209,26 @@ class Store {
 
   // -- files
 
-  /** The log as a backup file (JSONL). @param {{ gzip?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<Blob>} */
-  save({ gzip = false, ...options } = {}) {
-    return this.#file('save', { gzip }, gzip ? 'application/gzip' : 'application/jsonl', options);
+  /** The log as a backup file (JSONL), protected if there is a `passphrase`. @param {{ gzip?: boolean, passphrase?: string | null, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<Blob>} */
+  save({ gzip = false, passphrase = null, ...options } = {}) {
+    const type = passphrase !== null ? 'application/octet-stream' : gzip ? 'application/gzip' : 'application/jsonl';
+    return this.#file('save', { gzip, passphrase }, type, options);
   }
 
   /**
    * What a backup file holds and what restoring it would do; changes nothing.
-   * @param {Blob} file @param {{ onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
+   * @param {Blob} file @param {{ passphrase?: string | null, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
-  inspect(file, options) {
-    return this.#call('inspect', {}, { body: file, ...options });
+  inspect(file, { passphrase = null, ...options } = {}) {
+    return this.#call('inspect', { passphrase }, { body: file, ...options });
   }
 
   /**
    * Bring in a backup file: all of it is checked before anything is changed.
-   * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
+   * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, passphrase?: string | null, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
-  restore(file, { mode = 'merge', salvage = false, ...options } = {}) {
-    return this.#change(() => this.#call('restore', { mode, salvage }, { body: file, again: false, ...options }));
+  restore(file, { mode = 'merge', salvage = false, passphrase = null, ...options } = {}) {
+    return this.#change(() => this.#call('restore', { mode, salvage, passphrase }, { body: file, again: false, ...options }));
   }
 
   /**

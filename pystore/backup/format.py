@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pydantic
 
 from pystore import codec
-from pystore.errors import FormatError, NewerVersionError, ValidationError
+from pystore.errors import FormatError, NewerVersionError, PassphraseError, ValidationError
 from pystore.event import Head
 from pystore.input_profile import load
 
@@ -77,7 +77,7 @@ def header_of(line: bytes) -> Header:
         raise FormatError("This file is not a pystore backup.", line=1, reason=error.message) from error
     kind = value.get("pystore") if isinstance(value, dict) else None
     if kind == "sealed-backup":
-        raise NewerVersionError("This backup is protected by a passphrase, which this version cannot open yet.")
+        raise PassphraseError("This backup is protected by a passphrase. Give the passphrase to open it.", missing=True)
     if kind != "backup":
         raise FormatError("This file is not a pystore backup.", line=1)
     version = value.get("format")

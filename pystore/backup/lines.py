@@ -20,7 +20,8 @@ _RATIO_FROM_BYTES = 1 << 20
 """A ratio says nothing of a small file."""
 
 
-async def _chunks(source: Source) -> AsyncIterator[bytes]:
+async def each(source: Source) -> AsyncIterator[bytes]:
+    """The bytes in pieces of bounded size, none of them empty."""
     if isinstance(source, AsyncIterable):
         async for chunk in source:
             for piece in _pieces(chunk):
@@ -42,7 +43,7 @@ async def inflated(source: Source) -> AsyncIterator[bytes]:
     unzip = None
     first, taken, given = b"", 0, 0
     started = False
-    async for given_chunk in _chunks(source):
+    async for given_chunk in each(source):
         chunk = given_chunk
         if not started:
             first += chunk

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 
 import js
 
+from pystore.browser.cipher import BrowserCipher
 from pystore.browser.indexeddb import IndexedDbStorage, translated
 from pystore.browser.vault import BrowserVault
 from pystore.versions import program
@@ -34,6 +35,9 @@ class BrowserPlatform:
 
     async def open_vault(self, log: str) -> BrowserVault:
         return await BrowserVault.open(log)
+
+    def cipher(self) -> BrowserCipher:
+        return BrowserCipher()
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -82,15 +82,15 @@ async def _verify(store: Store, call: Call) -> Any:
 
 
 async def _save(store: Store, call: Call) -> None:
-    await _give(store.save(gzip=call.args["gzip"], on_progress=call.progress), call)
+    await _give(store.save(gzip=call.args["gzip"], passphrase=call.args["passphrase"], on_progress=call.progress), call)
 
 
 async def _inspect(store: Store, call: Call) -> Any:
-    return await store.inspect(_chunks(call.body), on_progress=call.progress)
+    return await store.inspect(_chunks(call.body), passphrase=call.args["passphrase"], on_progress=call.progress)
 
 
 async def _restore(store: Store, call: Call) -> Any:
-    return await store.restore(_chunks(call.body), mode=call.args["mode"], salvage=call.args["salvage"], on_progress=call.progress)
+    return await store.restore(_chunks(call.body), **call.args, on_progress=call.progress)
 
 
 async def _import_file(store: Store, call: Call) -> Any:

@@ -9,7 +9,23 @@ import typer
 
 from pystore.backup.lines import Source
 from pystore.backup.restore import check_file
-from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, File, NewFile, OneFile, StoreFile, chunks, command, new_file, open_store
+from pystore.backup.sealed import unsealed
+from pystore.cli.shared import (
+    THE_ASSISTANT,
+    Application,
+    AsJson,
+    File,
+    NewFile,
+    OneFile,
+    PassphraseFile,
+    StoreFile,
+    chunks,
+    command,
+    is_sealed,
+    new_file,
+    open_store,
+    passphrase_of,
+)
 from pystore.cli.terminal import Progress, answer, counted, printable
 from pystore.errors import CorruptError, FormatError
 from pystore.native.platform import NativePlatform
@@ -22,10 +38,11 @@ _SQLITE_MARK = b"SQLite format 3\0"
 
 
 @command("inspect")
-async def inspect(file: File, as_json: AsJson = False) -> None:
+async def inspect(file: File, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
     """Say what a backup holds and what is wrong with it. Changes nothing."""
+    passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
-        summary = await _verify(chunks(file), progress, salvage=True)
+        summary = await _verify(chunks(file), passphrase, progress, salvage=True)
     answer(summary, _described(summary), as_json=as_json)
 
 
@@ -34,14 +51,16 @@ async def verify(
     file: Annotated[
         Path, typer.Argument(metavar="FILE|STORE", exists=True, dir_okay=False, help="A backup or a store.")
     ],
+    passphrase_file: PassphraseFile = None,
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
     """Check every event of a backup or a store: form, content against digest, place in its chain; of a store also what it shows."""
+    passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
         with file.open("rb") as opened:
             is_store = opened.read(len(_SQLITE_MARK)) == _SQLITE_MARK
-        summary = await (_verify_store(file, schema, progress) if is_store else _verify(chunks(file), progress, salvage=False))
+        summary = await (_verify_store(file, schema, progress) if is_store else _verify(chunks(file), passphrase, progress, salvage=False))
     conflicts = f", {summary['conflicts']:,} set aside because they do not fit" if summary.get("conflicts") else ""
     answer(summary, [f"{file} is sound: {counted(summary['events'], 'event')}{conflicts}."], as_json=as_json)
 
@@ -54,13 +73,15 @@ async def restore(
         Literal["merge", "replace"], typer.Option(help="merge: add what the store lacks. replace: put the backup in its place.")
     ] = "merge",
     salvage: Annotated[bool, typer.Option("--salvage", help="Take the good part of a damaged backup.")] = False,
+    passphrase_file: PassphraseFile = None,
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
     """Bring a backup into a store, made if it is not there. All of it is checked before anything changes."""
+    passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress, create=True) as opened:
-            summary = await opened.restore(chunks(file), mode=mode, salvage=salvage, on_progress=progress)
+            summary = await opened.restore(chunks(file), mode=mode, salvage=salvage, passphrase=passphrase, on_progress=progress)
     answer(summary, [
         f"{counted(summary['new'], 'event')} came in, {summary['known']:,} were there already."
         if mode == "merge" else f"{store} now holds the {counted(summary['events'], 'event')} of {file}.",
@@ -75,17 +96,20 @@ async def save(
     file: NewFile,
     gzip: Annotated[bool, typer.Option("--gzip", help="Compress it; as if FILE ended in .gz.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    protect: Annotated[bool, typer.Option("--protect", help="Protect it with a passphrase, which is asked for.")] = False,
+    passphrase_file: PassphraseFile = None,
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
-    """Save a store as a backup file."""
+    """Save a store as a backup file. A lost passphrase cannot be recovered, and nothing in a protected file without it."""
     if file.exists() and not force:
         raise FormatError(f"{file} is there already. Choose another name, or replace it with --force.", path=str(file))
+    passphrase = passphrase_of(passphrase_file, ask="A passphrase" if protect else None, twice=True)
     size = 0
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress) as opened:
             with new_file(file) as out:
-                async for chunk in opened.save(gzip=gzip or file.suffix == ".gz", on_progress=progress):
+                async for chunk in opened.save(gzip=gzip or file.suffix == ".gz", passphrase=passphrase, on_progress=progress):
                     out.write(chunk)
                     size += len(chunk)
             stats = await opened.stats()
@@ -131,10 +155,14 @@ async def _verify_store(file: Path, schema: Schema, progress: Progress) -> dict[
     return found
 
 
-async def _verify(source: Source, progress: Progress, *, salvage: bool) -> dict[str, Any]:
+def _passphrase_for(file: Path, passphrase_file: Path | None) -> str | None:
+    return passphrase_of(passphrase_file, ask=f"The passphrase of {file}" if is_sealed(file) else None)
+
+
+async def _verify(source: Source, passphrase: str | None, progress: Progress, *, salvage: bool) -> dict[str, Any]:
     """What a backup holds, compared with nothing. Raises as `pystore.backup.restore.verify`."""
     platform = NativePlatform()
-    return await check_file(source, platform.now_ms(), platform.breathe, progress, salvage=salvage)
+    return await check_file(unsealed(source, passphrase, platform.cipher), platform.now_ms(), platform.breathe, progress, salvage=salvage)
 
 
 def _waits(events: int) -> str:

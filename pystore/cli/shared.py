@@ -17,8 +17,9 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 import typer
 
 from pystore import codec
+from pystore.backup.sealed import MARK
 from pystore.cli.terminal import Progress
-from pystore.errors import PyStoreError, UnavailableError
+from pystore.errors import PassphraseError, PyStoreError, UnavailableError
 from pystore.native.platform import NativePlatform
 from pystore.schema import Schema
 from pystore.store import Store
@@ -120,6 +121,30 @@ def _refuse(code: str, message: str, details: dict[str, Any], status: int, *, as
     error = {"error": code, "message": message, "details": details}
     typer.echo(codec.encode(error) if as_json else f"pystore: {message}", err=True)
     raise typer.Exit(status)
+
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", exists=True, dir_okay=False, help="A file whose first line is the passphrase; else it is asked for."),
+]
+
+
+def passphrase_of(path: Path | None, *, ask: str | None = None, twice: bool = False) -> str | None:
+    """The passphrase in a file; else what a person types when `ask`ed on a terminal. Raises PassphraseError if there is none."""
+    if path is not None:
+        return path.read_text().split("\n", 1)[0]
+    if ask is None:
+        return None
+    if not sys.stdin.isatty():
+        raise PassphraseError(f"{ask} is needed: name a file that holds it with --passphrase-file.", missing=True)
+    typed: str = typer.prompt(ask, hide_input=True, confirmation_prompt=twice)
+    return typed
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file is a protected backup."""
+    with path.open("rb") as file:
+        return file.read(len(MARK)) == MARK
 
 
 def chunks(path: Path) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from pystore.native.cipher import NativeCipher
 from pystore.native.folder import FolderVault
 from pystore.native.sqlite import SqliteStorage
 from pystore.versions import program
@@ -46,6 +47,9 @@ class NativePlatform:
     async def open_vault(self, log: str) -> FolderVault:
         path = self.path_of(log)
         return FolderVault(path.with_name(f"{path.name}.vault"))
+
+    def cipher(self) -> NativeCipher:
+        return NativeCipher()
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

@@ -420,3 +420,22 @@ def test_a_store_of_an_older_version_is_migrated_when_asked_and_not_before(tmp_p
     assert answer("migrate", *two, "--dry-run")["from"] == 1
     assert answer("migrate", *two)["backup"]
     assert "already" in pystore("migrate", *two).stdout
+
+
+def test_a_protected_backup_needs_its_passphrase(saved: Path, tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("correct horse\n")
+    wrong.write_text("battery staple\n")
+    file, store = tmp_path / "sealed.jsonl.gz", tmp_path / "new.pystore"
+    answer("save", saved / "alice.pystore", file, "--passphrase-file", right)
+    assert file.read_bytes().startswith(b'{"pystore":"sealed-backup"')
+    assert answer("inspect", file, "--passphrase-file", right)["events"] == answer("inspect", saved / "alice.jsonl")["events"]
+    for command in (("inspect", file), ("verify", file), ("restore", file, store)):
+        assert refusal(*command) == "PassphraseError"
+        assert refusal(*command, "--passphrase-file", wrong) == "PassphraseError"
+    assert not store.exists()
+    answer("restore", file, store, "--passphrase-file", right)
+    assert answer("query", store, "SELECT count(*) AS n FROM conversation") == [{"n": 24}]
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert refusal("verify", file, "--passphrase-file", right) == "CorruptBackupError"
+    assert refusal("save", saved / "alice.pystore", tmp_path / "x", "--protect") == "PassphraseError"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pystore.errors import OutcomeUnknownError, QuotaError, UnavailableError
 from pystore.memory import MemoryPlatform
-from pystore.ports import Checkpoint, Commit, LogStorage, Segment, VaultStorage
+from pystore.ports import Checkpoint, Cipher, Commit, LogStorage, Segment, VaultStorage
 
 
 class UntranslatedError(Exception):
@@ -184,6 +184,9 @@ class FaultyPlatform:
 
     async def open_vault(self, log: str) -> FaultyVault:
         return FaultyVault(await self.platform.open_vault(log), self.plan)
+
+    def cipher(self) -> Cipher:
+        return self.platform.cipher()
 
     def now_ms(self) -> int:
         return self.platform.now_ms()

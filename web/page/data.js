@@ -8,6 +8,7 @@ import { TypedNameDialog, PromptDialog } from './dialogs.js';
 import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
 import { Icon } from './icons.js';
+import { ProtectDialog } from './protected.js';
 import { link } from './route.js';
 import { ago, count, grouped, moment, precisely, size } from './words.js';
 
@@ -100,10 +101,11 @@ function Files() {
       <div class="deeds">
         <button type="button" class="button primary" disabled=${!isReady} onClick=${() => saveFile(app, false)}><${Icon} name="down" />Save as a file</button>
         <button type="button" class="button" disabled=${!isReady} onClick=${() => saveFile(app, true)}><${Icon} name="down" />Save as a small file</button>
+        <button type="button" class="button" disabled=${!isReady} onClick=${() => app.show(() => html`<${ProtectDialog} />`)}><${Icon} name="down" />Save a protected file</button>
         <button type="button" class="button" onClick=${() => chooseFiles(app)}><${Icon} name="up" />Restore or bring in</button>
         <button type="button" class="button" disabled=${!isReady} onClick=${() => check(app)}><${Icon} name="check" />Check everything</button>
       </div>
-      <p class="small">A saved file holds everything of this assistant, as text that any program can read; the small one is compressed. You can drop files anywhere on
+      <p class="small">A saved file holds everything of this assistant, as text that any program can read; the small one is compressed, the protected one opens only with a passphrase of yours. You can drop files anywhere on
         this page: a saved one, or an export of ChatGPT or Claude. You see what is in a saved file before anything changes.
         Checking reads all that is stored, and finds whatever is not as it was saved.</p>
     </section>

@@ -8,13 +8,14 @@ import { Dialog } from './dialogs.js';
 import { broughtIn } from './happened.js';
 import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
+import { OpenDialog } from './protected.js';
 import { PROGRAMS, count, day, fileName, grouped, moment, problem, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('./types.js').Inspected} Inspected */
 /** @typedef {import('./types.js').Imported} Imported */
 
-export const ACCEPTED = '.zip,.json,.jsonl,.gz,application/zip,application/json';
+export const ACCEPTED = '.zip,.json,.jsonl,.gz,.sealed,application/zip,application/json';
 const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
 const MOST_TOLD = 50; // of what was not understood
 
@@ -26,14 +27,15 @@ const MOST_TOLD = 50; // of what was not understood
 export async function takeFiles(app, files) {
   for (const file of files) {
     const header = await backupHeader(file);
-    await (header ? previewRestore(app, file, header) : importFile(app, file));
+    if (header?.pystore === 'sealed-backup') app.show(() => html`<${OpenDialog} file=${file} />`);
+    else await (header ? previewRestore(app, file, header) : importFile(app, file));
   }
 }
 
 /**
  * The first line of a backup, or null if the file is something else.
  * @param {File} file
- * @returns {Promise<{ log?: unknown, name?: unknown } | null>}
+ * @returns {Promise<{ pystore?: unknown, log?: unknown, name?: unknown } | null>}
  */
 async function backupHeader(file) {
   try {
@@ -151,7 +153,7 @@ export const lastFile = (app) => (app.log === null ? null : recall(`pystore/save
 export function download(blob, name) {
   const link = document.createElement('a');
   const url = URL.createObjectURL(blob);
-  const [, stem, ending] = /** @type {RegExpExecArray} */ (/^(.*?)((?:\.jsonl)?(?:\.gz)?)$/.exec(name));
+  const [, stem, ending] = /** @type {RegExpExecArray} */ (/^(.*?)((?:\.sealed|\.jsonl)?(?:\.gz)?)$/.exec(name));
   link.href = url;
   link.download = `${fileName(stem)}${ending}`;
   link.click();
@@ -162,13 +164,15 @@ export function download(blob, name) {
  * Save the open assistant as a file.
  * @param {App} app
  * @param {boolean} gzip
+ * @param {string | null} [passphrase] that protects it
  */
-export async function saveFile(app, gzip) {
+export async function saveFile(app, gzip, passphrase = null) {
   await app.attempt(async (store) => {
     const { log, name } = app;
     const { events } = await store.stats();
-    const blob = await app.work('Saving a file', (options) => store.save({ gzip, ...options }));
-    download(blob, `${name} ${new Date().toISOString().slice(0, 10)}.jsonl${gzip ? '.gz' : ''}`);
+    const blob = await app.work('Saving a file', (options) => store.save({ gzip, passphrase, ...options }));
+    const kind = passphrase === null ? `.jsonl${gzip ? '.gz' : ''}` : '.sealed';
+    download(blob, `${name} ${new Date().toISOString().slice(0, 10)}${kind}`);
     remember(`pystore/saved/${log}`, { at: new Date().toISOString(), events });
     app.changed();
   });
@@ -208,8 +212,9 @@ function Unsound({ problems }) {
  * @param {App} app
  * @param {File} file
  * @param {{ log?: unknown, name?: unknown }} header
+ * @param {string | null} [passphrase] of a protected one
  */
-async function previewRestore(app, file, header) {
+export async function previewRestore(app, file, header, passphrase = null) {
   const log = typeof header.log === 'string' && LOG_NAME.test(header.log) ? header.log : null;
   const name = typeof header.name === 'string' && header.name ? header.name.slice(0, 200) : 'Restored';
   if (!app.logsKnown) await app.readLogs();
@@ -218,12 +223,13 @@ async function previewRestore(app, file, header) {
   try {
     const inspected = await app.work(`Reading ${file.name}`, async (options) => {
       const store = target === app.log ? await app.ready() : await app.open(target);
-      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, options));
+      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, { passphrase, ...options }));
     });
     if (inspected === null) return; // why is told already
-    app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} />`);
+    app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} passphrase=${passphrase} />`);
   } catch (error) {
-    app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
+    if (problem(error).code === 'PassphraseError') app.show(() => html`<${OpenDialog} file=${file} isWrong />`);
+    else app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
     await app.leaveEmpty();
   }
 }
@@ -231,8 +237,8 @@ async function previewRestore(app, file, header) {
 /** @param {number} changes how many are dated in the future */
 const waits = (changes) => (changes ? `${count(changes, 'change')} dated in the future will appear at that time. Check the clock of this device.` : '');
 
-/** @param {{ file: File, inspected: Inspected }} props */
-function RestorePreview({ file, inspected }) {
+/** @param {{ file: File, inspected: Inspected, passphrase: string | null }} props */
+function RestorePreview({ file, inspected, passphrase }) {
   const app = useApp();
   const { here, problems } = inspected;
   const isEmpty = here.events === 0;
@@ -249,7 +255,7 @@ function RestorePreview({ file, inspected }) {
     app.show(null);
     try {
       const store = await app.ready();
-      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isDamaged, ...options }));
+      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isDamaged, passphrase, ...options }));
       await app.readLogs();
       app.readStats();
       app.go('conversations');
