@@ -70,6 +70,24 @@ export async function forgetLog(log, { worker } = {}) {
   await forgetMirror(log);
 }
 
+/**
+ * Make a damaged log whole again with what its backups have. Rejects with `CorruptError` if that is not all, and changes nothing;
+ * with `acceptLoss` the log goes on without the rest.
+ * @param {string} log @param {{ acceptLoss?: boolean, worker?: Arrangement }} [options] @returns {Promise<{ events: number, repaired: number, lost: string[] }>}
+ */
+export async function repairLog(log, { acceptLoss = false, worker } = {}) {
+  const link = connectionFor(worker).link();
+  return link.answer(link.session.repair(log, acceptLoss)).then(read, rethrown);
+}
+
+/** All that can be read of a damaged log, as a file. @param {string} log @param {{ schema?: string, worker?: Arrangement }} [options] @returns {Promise<Blob>} */
+export async function saveDamaged(log, { schema = '', worker } = {}) {
+  const link = connectionFor(worker).link();
+  const [answer, blob] = await link.answer(link.session.damagedFile(log, schema)).catch(rethrown);
+  read(answer);
+  return /** @type {Blob} */ (blob).slice(0, undefined, 'application/jsonl');
+}
+
 /** One log, open. */
 class Store {
   /** @type {string} */ log;

@@ -234,11 +234,12 @@ class Vault:
     async def file(self, id_: BackupId, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
         """The backup as a file, in chunks. Raises CorruptBackupError, before its end, if it is not what was written."""
         manifest = await self.manifest(id_)
-        lines = in_order(manifest.chunks, self._events)
+        lines = in_order(manifest.chunks, self.events)
         async for piece in jsonl(manifest.header, lines, self._breathe, on_progress):
             yield piece
 
-    async def _events(self, chunk: Chunk) -> list[Recorded]:
+    async def events(self, chunk: Chunk) -> list[Recorded]:
+        """The events of a chunk. Raises CorruptBackupError if it is not what was written."""
         return events_in(await self._body(chunk))
 
     async def _body(self, chunk: Chunk) -> bytes:

@@ -10,10 +10,13 @@ import asyncio
 import importlib
 import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from pystore import codec
+from pyodide.ffi import to_js
+
+from pystore import codec, recovery
 from pystore.appender import Appended
 from pystore.browser.loop import run_now, shorten_turns
 from pystore.browser.verbs import KEPT, VERBS, Call
@@ -250,6 +253,26 @@ async def forget(log: str) -> str:
     return await _answer(_forget(log))
 
 
+async def repair(log: str, accept_loss: bool) -> str:
+    """Make a damaged log whole again with its backups; it is closed for that. See `pystore.recovery`."""
+    return await _answer(_repair(log, accept_loss=accept_loss))
+
+
+async def damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> str:
+    """Give all that can be read of a log to `sink`, as a file in chunks; also where it cannot be opened."""
+    return await _answer(_damaged_file(log, load_schema(schema).name, sink))
+
+
+async def _repair(log: str, *, accept_loss: bool) -> Any:
+    await _close(log)
+    return await recovery.repair(default_platform(), log, accept_loss=accept_loss)
+
+
+async def _damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> None:
+    async for piece in recovery.damaged_file(default_platform(), log, schema):
+        sink(to_js(piece))
+
+
 # -- stores
 
 
@@ -347,7 +370,8 @@ def load_schema(name: str) -> Schema:
 async def _close(log: str) -> None:
     opened = _opened.pop(log, None)
     if opened is not None:
-        await opened.close()
+        with suppress(StorageError):  # it could not even be opened
+            await opened.close()
 
 
 async def _forget(log: str) -> None:

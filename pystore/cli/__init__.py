@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from pystore import __version__
-from pystore.cli import backups, files, forgetting, migrations, schemas, stores
+from pystore.cli import backups, files, forgetting, migrations, repairing, schemas, stores
 from pystore.cli.shared import app
 
-__all__ = ["app", "backups", "files", "forgetting", "main", "migrations", "schemas", "stores"]
+__all__ = ["app", "backups", "files", "forgetting", "main", "migrations", "repairing", "schemas", "stores"]
 
 
 def _version(asked: bool) -> None:

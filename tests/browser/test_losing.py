@@ -106,3 +106,64 @@ def test_a_profile_with_everything_cleared_but_a_file_comes_back(launch: Launch,
     second.give(file, "Bring in my ChatGPT or Claude export")
     second.dialog.get_by_role("button", name="Restore").click()
     expect(second.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+
+
+def damage(client: Client, how: str) -> None:
+    """Do something to the first record of the log behind the store's back."""
+    client.run(f"""
+        const settled = (request) => new Promise((resolve, reject) => {{
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        }});
+        const database = await settled(indexedDB.open('pystore/notes'));
+        await settled(database.transaction('checkpoints', 'readwrite').objectStore('checkpoints').clear());
+        const records = database.transaction('segments', 'readwrite').objectStore('segments');
+        const cursor = await settled(records.openCursor());
+        {how}
+        database.close();
+    """)
+
+
+FLIP = "const { body } = cursor.value; body[body.length >> 1] ^= 1; await settled(cursor.update({ ...cursor.value, body }));"
+
+
+@pytest.mark.parametrize("how", [FLIP, "await settled(cursor.delete());"], ids=["flipped", "missing"])
+def test_a_damaged_record_is_named_and_comes_back_from_a_backup(context: BrowserContext, client_site: str, how: str) -> None:
+    client = Client.in_new_window(context, client_site, "dedicated")
+    client.open()
+    client.append(*(note(f"a{number}") for number in range(500)))
+    client.append(*(note(f"b{number}") for number in range(500)))
+    client.run("return store.backups.create()")
+    client.page.close()
+    client = Client.in_new_window(context, client_site, "dedicated")
+    damage(client, how)
+    assert client.refused("client.openStore('notes', { schema: 'notes_under_test:schema' })")["code"] == "CorruptError"
+    readable = client.run("return (await client.saveDamaged('notes', { schema: 'notes_under_test:schema' })).text()")
+    assert '"damage"' in readable.split("\n")[0]
+    assert readable.count("\n") >= 502
+    assert client.run("return client.repairLog('notes')")["lost"] == []
+    client.open()
+    assert len(client.notes()) == 1000
+    assert client.run("return store.verify()")["sound"]
+
+
+def test_a_damaged_checkpoint_costs_a_fold_and_nothing_else(context: BrowserContext, client_site: str) -> None:
+    client = Client.in_new_window(context, client_site, "dedicated")
+    client.open()
+    client.append(*(note(f"a{number}") for number in range(700)))
+    client.run("while (!(await store.stats()).bytes.checkpoints) await new Promise((resolve) => setTimeout(resolve, 100))")
+    client.page.close()
+    client = Client.in_new_window(context, client_site, "dedicated")
+    client.run("""
+        const settled = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+        const database = await settled(indexedDB.open('pystore/notes'));
+        const [record] = await settled(database.transaction('checkpoints').objectStore('checkpoints').getAll());
+        const image = new Uint8Array(await record.image.arrayBuffer());
+        image[image.length >> 1] ^= 1;
+        const checkpoints = database.transaction('checkpoints', 'readwrite').objectStore('checkpoints');
+        await settled(checkpoints.put({ ...record, image: new Blob([image]) }));
+        database.close();
+    """)
+    client.open()
+    assert len(client.notes()) == 700
+    assert client.run("return store.verify()")["sound"]

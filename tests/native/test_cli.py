@@ -439,3 +439,19 @@ def test_a_protected_backup_needs_its_passphrase(saved: Path, tmp_path: Path) ->
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert refusal("verify", file, "--passphrase-file", right) == "CorruptBackupError"
     assert refusal("save", saved / "alice.pystore", tmp_path / "x", "--protect") == "PassphraseError"
+
+
+def test_a_damaged_store_is_repaired_from_its_backups_or_saved_as_far_as_it_goes(saved: Path, tmp_path: Path) -> None:
+    store = tmp_path / "alice.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    events = answer("backup", "create", store)["events"]
+    with closing(sqlite3.connect(store)) as db:
+        db.execute("DELETE FROM checkpoint")
+        db.execute("DELETE FROM segment WHERE number = (SELECT min(number) FROM segment)")
+        db.commit()
+    assert refusal("query", store, "SELECT 1") == "CorruptError"
+    answer("repair", store, "--save", tmp_path / "rest.jsonl")
+    assert json.loads((tmp_path / "rest.jsonl").read_text().split("\n")[0])["damage"]["missing"]
+    assert answer("repair", store)["events"] == events
+    assert answer("verify", store)["sound"]
+    assert answer("query", store, "SELECT count(*) AS n FROM conversation") == [{"n": 24}]

@@ -6,6 +6,7 @@
 import { forgetLog, listLogs, openStore, prepare } from '../pystore.js';
 import { Outbox } from './outbox.js';
 import { currentLog, forgetSeen, forgetShown, keepLastSeen, lastSeen, recall, remember, setCurrentLog } from './last_seen.js';
+import { damageActions } from './repairing.js';
 import { link, readRoute } from './route.js';
 import { count, problem } from './words.js';
 
@@ -259,6 +260,7 @@ export class App {
       if (turn === this._opening) {
         this.setStatus({ state: 'error', message: problem(error).what });
         if (LOST.has(problem(error).code)) this.lost = /** @type {import('../pystore.js').PyStoreError} */ (error);
+        else if (problem(error).code === 'CorruptError') this.fail(error, damageActions(this, log));
         else this.fail(error, [{ label: 'Try again', act: () => this.open(log) }]);
       }
       return null;

@@ -5,11 +5,13 @@ import { useRef, useState } from 'preact/hooks';
 import { newLogName } from './app.js';
 import { useApp } from './hooks.js';
 import { Dialog } from './dialogs.js';
+import { download } from './download.js';
 import { broughtIn } from './happened.js';
 import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
 import { OpenDialog } from './protected.js';
-import { PROGRAMS, count, day, fileName, grouped, moment, problem, size } from './words.js';
+import { repair } from './repairing.js';
+import { PROGRAMS, count, day, grouped, moment, problem, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('./types.js').Inspected} Inspected */
@@ -149,17 +151,6 @@ export function chooseFiles(app) {
 /** When the open assistant was last saved as a file, and how much it held. @param {App} app @returns {{ at: string, events: number } | null} */
 export const lastFile = (app) => (app.log === null ? null : recall(`pystore/saved/${app.log}`));
 
-/** Let the browser keep a file where people find their downloads. @param {Blob} blob @param {string} name */
-export function download(blob, name) {
-  const link = document.createElement('a');
-  const url = URL.createObjectURL(blob);
-  const [, stem, ending] = /** @type {RegExpExecArray} */ (/^(.*?)((?:\.sealed|\.jsonl)?(?:\.gz)?)$/.exec(name));
-  link.href = url;
-  link.download = `${fileName(stem)}${ending}`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
 /**
  * Save the open assistant as a file.
  * @param {App} app
@@ -195,12 +186,15 @@ function Unsound({ problems }) {
   return html`
     <${Dialog} title="Something is damaged">
       <p class="bad"><${Icon} name="warn" />${count(problems.length, 'thing')} ${problems.length === 1 ? 'is' : 'are'} not as ${problems.length === 1 ? 'it was' : 'they were'} saved.
-        Nothing was changed. If you have a saved file from before, restore it: add what is missing, or replace everything.</p>
+        Nothing was changed. What your backups have can be brought back; so can what a saved file has: restore it, and add what is missing.</p>
       <ul class="told" tabIndex="0" aria-label="What is damaged">
         ${problems.slice(0, MOST_TOLD).map(({ id, why }) => html`<li>${why}${id && html` <span class="small">(${id})</span>`}</li>`)}
         ${problems.length > MOST_TOLD && html`<li>and ${grouped(problems.length - MOST_TOLD)} more</li>`}
       </ul>
-      <footer><button type="button" class="button primary" onClick=${() => app.show(null)}>Close</button></footer>
+      <footer>
+        <button type="button" class="button" onClick=${() => app.show(null)}>Close</button>
+        <button type="button" class="button primary" onClick=${() => { app.show(null); void repair(app, app.log ?? ''); }}>Repair from backups</button>
+      </footer>
     <//>
   `;
 }

@@ -32,7 +32,7 @@ const DEATHS_TO_QUARANTINE = 2;
  * @typedef {object} Python
  * @property {any} open_store @property {any} query @property {any} watch @property {any} watch_events @property {any} unwatch @property {any} append
  * @property {any} call @property {any} cancel @property {any} at @property {any} query_at @property {any} close_at
- * @property {any} catch_up @property {any} close @property {any} forget @property {any} views_version
+ * @property {any} catch_up @property {any} close @property {any} forget @property {any} repair @property {any} damaged_file @property {any} views_version
  */
 
 export class Supervisor {
@@ -141,8 +141,11 @@ export class Supervisor {
     const worker = pyodide.pyimport('pystore.browser.worker');
     worker.start();
     this.#marker = worker.marker.getBuffer('u8').data.byteOffset;
-    const { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version } = worker;
-    return { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, views_version };
+    const { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at } = worker;
+    const { catch_up, close, forget, repair, damaged_file, views_version } = worker;
+    return {
+      open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at, catch_up, close, forget, repair, damaged_file, views_version,
+    };
   }
 
   /** @param {unknown} error */
@@ -342,6 +345,19 @@ class Client {
   forget(log) {
     this.#opened.delete(log);
     return this.#supervisor.forget(log);
+  }
+
+  /** @param {string} log @param {boolean} acceptLoss @returns {Promise<string>} */
+  repair(log, acceptLoss) {
+    return this.#supervisor.ask((python) => awaited(python.repair(log, acceptLoss)));
+  }
+
+  /** @param {string} log @param {string} schema @returns {Promise<[string, Blob | null]>} */
+  async damagedFile(log, schema) {
+    /** @type {Blob[]} */ const parts = [];
+    const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => void parts.push(new Blob([chunk]));
+    const answer = await this.#supervisor.ask((python) => awaited(python.damaged_file(log, schema || app, sink)));
+    return [answer, answer[0] === '!' ? null : new Blob(parts)];
   }
 
   pause() {

@@ -1,0 +1,35 @@
+"""`pystore repair`: a damaged store, made whole with its backups; and all that can be read of it as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pystore import recovery
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, StoreFile, command, new_file
+from pystore.cli.terminal import answer, counted
+from pystore.errors import UnavailableError
+
+
+@command("repair")
+async def repair(
+    store: StoreFile,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Go on without what is in no backup.")] = False,
+    save: Annotated[Path | None, typer.Option("--save", dir_okay=False, help="Only write all that can be read to this file.")] = None,
+    schema: Application = THE_ASSISTANT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a damaged store whole again with what its backups have. Refused, with the ids, if that is not all."""
+    if not store.exists():
+        raise UnavailableError(f"There is no store at {store}.", path=str(store))
+    if save is not None:
+        with new_file(save) as out:
+            async for piece in recovery.damaged_file(OneFile(store), store.stem, schema.name):
+                out.write(piece)
+        answer({"file": str(save)}, [f"All that can be read is in {save}."], as_json=as_json)
+        return
+    report = await recovery.repair(OneFile(store), store.stem, accept_loss=accept_loss)
+    lost = f", {counted(len(report['lost']), 'event')} lost" if report["lost"] else ""
+    answer(report, [f"{counted(report['repaired'], 'event')} came back from backups; {report['events']:,} in all{lost}."], as_json=as_json)

@@ -1,0 +1,115 @@
+"""A damaged log is made whole again from its backups; what cannot be is named, and everything else can be read and saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pystore import codec, recovery
+from pystore.backup.restore import check_file
+from pystore.errors import CorruptBackupError, CorruptError
+from pystore.event import parse_line
+from pystore.memory import MemoryPlatform
+from pystore.store import Store
+from tests.support.fake_clock import FakeClock
+from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, note
+
+
+async def kept_log(platform: MemoryPlatform, *, backup: bool = True, later: int = 0) -> list[bytes]:
+    """A log of several records, and a backup of it; its lines."""
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for part in range(4):
+            await store.append([note(f"{part}/{index}", f"text {part} {index}") for index in range(100)])
+        if backup:
+            await store.backups.create()
+        for index in range(later):
+            await store.append(note(f"later {index}"))
+        return await lines_of(store)
+
+
+def flip(platform: MemoryPlatform, number: int, at: int) -> None:
+    """Flip a bit of a stored record."""
+    segment = platform.kept["a"].segments[number]
+    at %= len(segment.body)
+    platform.kept["a"].segments[number] = replace(segment, body=segment.body[:at] + bytes([segment.body[at] ^ 1]) + segment.body[at + 1 :])
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.integers(1, 4), st.integers(0, 1 << 20), min_size=1), st.sets(st.integers(1, 4), max_size=2))
+async def test_whatever_records_are_damaged_or_gone_a_backup_makes_the_log_whole(flips: dict[int, int], gone: set[int]) -> None:
+    platform = MemoryPlatform(FakeClock())
+    lines = await kept_log(platform)
+    for number, at in flips.items():
+        flip(platform, number, at)
+    for number in gone:
+        del platform.kept["a"].segments[number]
+    with pytest.raises(CorruptError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    report = await recovery.repair(platform, "a")
+    assert (report["events"], report["lost"]) == (400, [])
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert await lines_of(store) == lines
+        assert (await store.verify())["sound"]
+        await store.append(note("it goes on"))
+        check_chains(await lines_of(store))
+
+
+async def test_what_is_in_no_backup_is_named_and_nothing_is_changed(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, later=3)
+    flip(platform, 5, 200)
+    before = dict(platform.kept["a"].segments)
+    with pytest.raises(CorruptError, match="in no backup") as caught:
+        await recovery.repair(platform, "a")
+    writer = parse_line(lines[0]).replica
+    assert f"{writer}:401" in caught.value.details["missing"]
+    assert platform.kept["a"].segments == before
+
+
+async def test_one_may_go_on_without_what_is_lost_and_the_damaged_record_is_kept(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, later=3)
+    flip(platform, 6, 200)
+    damaged = platform.kept["a"].segments[6].body
+    report = await recovery.repair(platform, "a", accept_loss=True)
+    assert report["events"] >= 400
+    assert report["lost"]
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        here = await lines_of(store)
+        assert here == lines[: len(here)]
+        await store.append(note("it goes on"))
+        check_chains(await lines_of(store))
+    assert damaged in platform.vaults["a"].values()
+
+
+async def test_everything_that_can_be_read_is_saved_with_a_report_of_what_is_missing(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, backup=False)
+    del platform.kept["a"].segments[2]
+    file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
+    assert event_lines(file) == lines[:100] + lines[200:]
+    damage = codec.decode(file.split(b"\n")[0])["damage"]
+    assert len(damage["missing"]) == 100
+    with pytest.raises(CorruptBackupError):
+        await check_file([file], platform.now_ms(), platform.breathe)
+    assert (await check_file([file], platform.now_ms(), platform.breathe, salvage=True))["events"] == 99, "up to what is proven"
+
+
+async def test_a_damaged_record_of_the_log_itself_is_made_anew(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform)
+    platform.kept["a"].meta["head"] = platform.kept["a"].meta["head"][:-5]
+    with pytest.raises(CorruptError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    await recovery.repair(platform, "a")
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert await lines_of(store) == lines
+
+
+async def test_a_damaged_backup_mends_nothing(platform: MemoryPlatform) -> None:
+    await kept_log(platform)
+    del platform.kept["a"].segments[2]
+    for name in platform.vaults["a"]:
+        if name.startswith("chunks/"):
+            platform.vaults["a"][name] = platform.vaults["a"][name][:-1] + b"?"
+    with pytest.raises(CorruptError, match="in no backup"):
+        await recovery.repair(platform, "a")
