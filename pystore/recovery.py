@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from pystore.event import Head, Recorded, check_feed, new_replica_id, parse_line
 from pystore.log import SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
 from pystore.ports import Commit, LogStorage, Platform, Segment
-from pystore.segment import pack, unpack_pieces
+from pystore.segment import events_in, pack, unpack_pieces
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
@@ -40,6 +41,8 @@ class Readable:
     """Records that are there, readable or not."""
     damaged: dict[int, bytes] = field(default_factory=dict)
     """Bodies that could not be read whole, by number."""
+    doubtful: list[Recorded] = field(default_factory=list)
+    """Events in those: their content is what was recorded, their envelopes may not be."""
 
     def take(self, event: Recorded) -> bool:
         """Keep an event, unless its content is not what was recorded; whether it was kept."""
@@ -47,6 +50,11 @@ class Readable:
             return False
         self.events.setdefault(event.replica, {}).setdefault(event.seq, event)
         return True
+
+    def take_doubtful(self) -> None:
+        """Keep what nothing better was found for."""
+        for event in self.doubtful:
+            self.take(event)
 
     def missing(self) -> list[Span]:
         """Events that the log's own record tells of, and that cannot be read."""
@@ -80,26 +88,29 @@ async def readable(storage: LogStorage) -> Readable:
         unreadable = 0
         for segment in page:
             found.numbers.append(segment.number)
-            if _take(found, segment.body) != segment.events:
+            try:
+                for event in events_in(segment.body):
+                    found.take(event)
+            except PyStoreError:
                 found.damaged[segment.number] = segment.body
+                _take_doubtful(found, segment.body)
         after = page[-1].number
     return found
 
 
-def _take(found: Readable, body: bytes) -> int:
-    """Keep what can be read of a segment; how many events that is."""
-    taken, rest = 0, b""
+def _take_doubtful(found: Readable, body: bytes) -> None:
+    """Note what looks like events in a damaged segment."""
+    rest = b""
     try:
         for piece in unpack_pieces(body, PIECE_BYTES):
             *lines, rest = (rest + piece).split(b"\n")
             for line in lines:
-                try:
-                    taken += found.take(parse_line(line))
-                except PyStoreError:
-                    continue
+                with suppress(PyStoreError):
+                    event = parse_line(line)
+                    if event.digest_holds():
+                        found.doubtful.append(event)
     except CorruptError:
-        return -1  # some of it may have been read all the same
-    return taken
+        return  # what came before may be right all the same
 
 
 async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> dict[str, Any]:
@@ -116,6 +127,7 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
             before = {(span.replica, span.first) for span in found.missing()}
             if before or found.state is None:
                 await _fill(found, vault)
+            found.take_doubtful()
             feeds, heads = _proven(found)
             lost = _lost(found, heads)
             if lost and not accept_loss:
@@ -224,6 +236,7 @@ async def damaged_file(platform: Platform, log: str, schema: str) -> AsyncIterat
         found = await readable(storage)
     finally:
         await storage.close()
+    found.take_doubtful()
     events = sorted((event for by_seq in found.events.values() for event in by_seq.values()), key=lambda event: event.order)
     ends = {event.replica: Head(event.seq, event.hash()) for event in events}
     state = (found.state or LogState(log, "", "", log))._replace(feeds={}, counts={})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pystore import codec, recovery
@@ -38,6 +38,7 @@ def flip(platform: MemoryPlatform, number: int, at: int) -> None:
 
 
 @settings(max_examples=60)
+@example({1: 1260}, {2})
 @given(st.dictionaries(st.integers(1, 4), st.integers(0, 1 << 20), min_size=1), st.sets(st.integers(1, 4), max_size=2))
 async def test_whatever_records_are_damaged_or_gone_a_backup_makes_the_log_whole(flips: dict[int, int], gone: set[int]) -> None:
     platform = MemoryPlatform(FakeClock())
