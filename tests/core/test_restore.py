@@ -210,7 +210,6 @@ async def test_another_applications_backup_is_refused(platform: MemoryPlatform) 
 
 @pytest.mark.parametrize("changes", [
     {"format": 2},
-    {"pystore": "sealed-backup"},
     {"versions": {"meta_version": 2, "app": {"version": 1}, "views": {"version": 1}}},
     {"versions": {"meta_version": 1, "app": {"version": 2}, "views": {"version": 1}}},
     {"versions": {"meta_version": 1, "app": {"version": 0}, "views": {"version": 0}}},
