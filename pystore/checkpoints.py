@@ -29,11 +29,12 @@ NEAR_EVENTS = 1000
 
 
 class Kept(NamedTuple):
-    """A checkpoint that is kept: its name, what it shows, and its size in bytes."""
+    """A checkpoint that is kept: its name, what it shows, its size in bytes, and what is said of it, as it is kept."""
 
     name: str
     state: LogState
     size: int
+    about: bytes
 
 
 class Checkpoints:
@@ -66,7 +67,7 @@ class Checkpoints:
                 if said["view"] == self._fingerprint:
                     marks, erased = Marks.from_json(said["marks"]), Erasures.from_json(codec.encode(said["erased"]))
                     state = LogState.from_json(codec.encode(said["state"]))._replace(marks=marks, erased=erased)
-                    found.append(Kept(name, state, said["size"]))
+                    found.append(Kept(name, state, said["size"], about))
             except (ValueError, KeyError, TypeError, PyStoreError):
                 continue  # made by another version: it is of no use here
         return sorted(found, key=lambda kept: kept.state.events)
@@ -74,7 +75,7 @@ class Checkpoints:
     async def load(self, kept: Kept) -> bytes | None:
         """The image of a checkpoint; None if it is gone or damaged."""
         checkpoint = await self._storage.load_checkpoint(kept.name)
-        return None if checkpoint is None else checkpoint.image
+        return checkpoint.image if checkpoint is not None and checkpoint.about == kept.about else None
 
     async def save(self, state: LogState, image: bytes) -> None:
         """Keep an image of the view that shows `state`, and let those go for which there is no room any more."""

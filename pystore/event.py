@@ -155,19 +155,16 @@ def record(drafts: Sequence[Draft], stamps: Sequence[str], replica: str, head: H
     # One call for all salts and one for all digests: a call costs as much as a hash. A zero byte fills each digest up to a
     # multiple of three, so that its base64 is that of the digest alone and one character more.
     salts = binascii.b2a_base64(os.urandom(12 * len(drafts)), newline=False).translate(_URL_SAFE)
-    salted = [salts[16 * index : 16 * index + 16] for index in range(len(drafts))]
-    digests = b64(b"".join([
-        sha256(salt + draft.data_json).digest() + b"\0" for salt, draft in zip(salted, drafts, strict=True)
-    ]))
-    begin = b'{"replica":"%b","seq":' % replica.encode()
+    salted = [salts[at : at + 16] for at in range(0, len(salts), 16)]
+    digests = b64(b"".join([sha256(salt + draft.data_json).digest() + b"\0" for salt, draft in zip(salted, drafts, strict=True)]))
+    begin = f'{{"replica":"{replica}","seq":'
     recorded = []
-    for index, (draft, hlc, salt) in enumerate(zip(drafts, stamps, salted, strict=True)):
+    at = 0
+    for (type_, v, data, data_json), hlc, salt in zip(drafts, stamps, salted, strict=True):
         seq += 1
-        type_, v, data, data_json = draft
-        digest = digests[44 * index : 44 * index + 43]
-        hashed = b'%b%d,"hlc":"%b","type":"%b","v":%d,"prev":"%b","digest":"%b"' % (
-            begin, seq, hlc.encode(), type_.encode(), v, prev, digest,
-        )
+        about = f'{begin}{seq},"hlc":"{hlc}","type":"{type_}","v":{v},"prev":"'.encode()
+        hashed = b'%b%b","digest":"%b"' % (about, prev, digests[at : at + 43])
+        at += 44
         line = b'%b,"salt":"%b","data":%b}' % (hashed, salt, data_json)
         recorded.append(Recorded(line, replica, seq, hlc, type_, v, data_json, len(hashed), data))
         prev = b64(sha256(hashed).digest())

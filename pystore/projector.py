@@ -6,8 +6,7 @@ nothing. What it does not understand (an unknown type, a newer version, an erase
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 
 import pydantic
 
@@ -60,75 +59,45 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
         event = declared.model.__pydantic_validator__.validate_json(data_json)
     except pydantic.ValidationError as error:
         raise invalid(name, error) from error
-    return _drafted(declared, event, data_json, plain=plain)
-
-
-def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
-    """The events of text, one a line, as `draft_line` gives each; an empty line is none. Raises as that, with the line's `index`."""
-    plain = is_plain(raw)
-    drafts = _drafts_at_once(schema, raw) if plain and b"\n" in raw else None
-    if drafts is not None:
-        return drafts
-    drafts = []
-    for index, line in enumerate(raw.split(b"\n")):
-        if line:
-            try:
-                drafts.append(draft_line(schema, line, plain=plain))
-            except ValidationError as error:
-                error.details["index"] = index
-                raise
-    return drafts
-
-
-def _drafts_at_once(schema: Schema, raw: bytes) -> list[Draft] | None:
-    """The same by a few calls for all lines of plain text; None if one is refused, or is not written as pystore writes JSON."""
-    lines = raw.split(b"\n")
-    if max(map(len, lines)) > MAX_LINE_BYTES or max(map(len, raw.translate(None, _NOT_OPENING).split(b"\n"))) > MAX_DEPTH:
-        return None
-    kinds: dict[str, tuple[EventType, bytes, list[bytes]]] = {}
-    names: list[str] = []
-    try:
-        values = codec.decode_lines(raw)
-        # Each value comes out as its line: none is spread over two, has a key twice, or has a number that a double cannot hold.
-        if codec.encode_lines(values) != raw + b"\n":
-            return None
-        for line, value in zip(lines, values, strict=True):
-            name = value["type"]
-            if name not in kinds:
-                kinds[name] = schema.types[name], b'{"type":"%b","data":' % name.encode(), []
-            _, begin, datas = kinds[name]
-            if len(value) != len(_ENVELOPE) or not line.startswith(begin):
-                return None
-            datas.append(line[len(begin) : -1])
-            names.append(name)
-        drafts = {name: _drafts_of(declared, datas) for name, (declared, _, datas) in kinds.items()}
-        return [next(drafts[name]) for name in names]
-    except Exception:  # noqa: BLE001  # whatever it is, it is found again with the line that it is about
-        return None
-
-
-_NOT_OPENING = bytes(set(range(256)) - set(b"[{\n"))
-
-
-def _drafts_of(declared: EventType, datas: list[bytes]) -> Iterator[Draft]:
-    events = _list_of(declared.model).validate_json(b"[%b]" % b",".join(datas))
-    for event, data_json in zip(events, datas, strict=True):
-        yield _drafted(declared, event, data_json, plain=True)
-
-
-@cache
-def _list_of(model: type[Event]) -> pydantic.TypeAdapter[list[Event]]:
-    return pydantic.TypeAdapter(list[model])  # type: ignore[valid-type]
-
-
-def _drafted(declared: EventType, event: Event, data_json: bytes, *, plain: bool) -> Draft:
     if declared.has_factories:
         data_json = event.__pydantic_serializer__.to_json(event)
     if not plain or len(data_json) > SMALL_BYTES:
         if len(data_json) > MAX_DATA_BYTES:
             raise _too_large(declared, data_json)
         check_limits(data_json)
-    return Draft(declared.name, declared.v, event, data_json)
+    return Draft(name, declared.v, event, data_json)
+
+
+def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
+    """The events of text, one a line, as `draft_line` gives each; an empty line is none. Raises as that, with the line's `index`."""
+    plain = is_plain(raw)
+    drafts = []
+    for index, line in enumerate(raw.split(b"\n")):
+        if line:
+            try:
+                drafts.append((_draft_compact(schema, line) if plain else None) or draft_line(schema, line, plain=plain))
+            except ValidationError as error:
+                error.details["index"] = index
+                raise
+    return drafts
+
+
+def _draft_compact(schema: Schema, line: bytes) -> Draft | None:
+    """The same by fewer calls, of plain text as a page writes it; None of a line that is large, not compact, or refused."""
+    if len(line) > SMALL_BYTES or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+        return None
+    try:
+        value = codec.decode(line)
+        # What comes out as it went in has no key twice, and no number that a double cannot hold.
+        if codec.encode(value) != line or len(value) != len(_ENVELOPE):
+            return None
+        declared = schema.types[value["type"]]
+        if declared.has_factories or not line.startswith(declared.line_begin):
+            return None
+        data_json = line[len(declared.line_begin) : -1]
+        return Draft(declared.name, declared.v, declared.model.__pydantic_validator__.validate_json(data_json), data_json)
+    except Exception:  # noqa: BLE001  # whatever it is, it is found again when the line is looked at more closely
+        return None
 
 
 _ENVELOPE = {"type", "data"}
@@ -218,12 +187,13 @@ class Projector:
         self.view.settle()
 
     def _apply(self, event: Recorded) -> None:
+        # The hot path of every fold: no calls that need not be.
         declared = self.schema.types.get(event.type) or OWN_TYPES.by_type.get(event.type)
-        if declared is None or event.v > declared.v or event.is_erased:
+        if declared is None or event.v > declared.v or event.data_json == b"null":
             return
-        if self.marks and self.marks.is_undone(event.replica, event.seq, event.order):
+        if self.marks.all and self.marks.is_undone(event.replica, event.seq, event.order):
             return
-        if self.erased and self.erased.erases(event):
+        if self.erased.spans and self.erased.erases(event):
             return
         if self.before_each is not None:
             self.before_each(event)

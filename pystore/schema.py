@@ -36,8 +36,11 @@ class EventType:
     upcasters: dict[int, Upcaster] = field(default_factory=dict)
     has_factories: bool = field(init=False)
     """Whether the model makes up values that have to be recorded: by `default_factory`, or as a tag (a Literal with a default)."""
+    line_begin: bytes = field(init=False)
+    """How a line begins in which a page appends one."""
 
     def __post_init__(self) -> None:
+        self.line_begin = b'{"type":"%b","data":' % self.name.encode()
         self.has_factories = _MADE_UP.search(repr(self.model.__pydantic_core_schema__)) is not None
 
 

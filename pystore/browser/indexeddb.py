@@ -7,7 +7,6 @@ a transaction, so each method here is one call that queues all its requests in o
 from __future__ import annotations
 
 import contextlib
-import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self
 
@@ -109,17 +108,17 @@ class IndexedDbStorage:
         image = create_proxy(checkpoint.image)
         try:
             with translated():
-                await self._database.saveCheckpoint(name, to_js(checkpoint.about), image, zlib.crc32(checkpoint.image))
+                await self._database.saveCheckpoint(name, to_js(checkpoint.about), image, checkpoint.checksum)
         finally:
             image.destroy()
 
     async def load_checkpoint(self, name: str) -> Checkpoint | None:
         with translated():
-            checkpoint = await self._database.loadCheckpoint(name)
-        if checkpoint is None:
+            kept = await self._database.loadCheckpoint(name)
+        if kept is None:
             return None
-        image = checkpoint.image.to_bytes()
-        return Checkpoint(checkpoint.about.to_bytes(), image) if zlib.crc32(image) == checkpoint.crc32 else None
+        checkpoint = Checkpoint(kept.about.to_bytes(), kept.image.to_bytes())
+        return checkpoint if checkpoint.checksum == kept.checksum else None
 
     async def checkpoints(self) -> dict[str, bytes]:
         with translated():

@@ -15,7 +15,6 @@ import contextlib
 import functools
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -212,7 +211,7 @@ class SqliteFile:
             raise StorageError(f"Another program reads {self._path}: what was erased is not gone from its files yet. Close that program.")
 
     def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
-        row = (name, _checksum(checkpoint), checkpoint.about, checkpoint.image)
+        row = (name, checkpoint.checksum, checkpoint.about, checkpoint.image)
         with self._transaction("relaxed") as db:
             db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)", row)
 
@@ -228,7 +227,7 @@ class SqliteFile:
         if not (isinstance(about, bytes) and isinstance(image, bytes)):
             return None
         checkpoint = Checkpoint(about, image)
-        return checkpoint if checksum == _checksum(checkpoint) else None
+        return checkpoint if checksum == checkpoint.checksum else None
 
     def checkpoints(self) -> dict[str, bytes]:
         with self._translated():
@@ -346,7 +345,3 @@ class SqliteFile:
 def _primary_code(error: sqlite3.Error) -> int:
     # Absent on errors that the Python module raises itself. The low byte is the primary code.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-
-
-def _checksum(checkpoint: Checkpoint) -> int:
-    return zlib.crc32(checkpoint.image, zlib.crc32(checkpoint.about))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pystore.errors import ClosedError, ConflictError, PyStoreError, StorageError
 from pystore.ports import Checkpoint, Commit, LogStorage, Segment
@@ -21,8 +21,8 @@ class Medium(Protocol):
         """One more handle on the log."""
         ...
 
-    async def damage_checkpoint(self, name: str) -> None:
-        """Flip a bit of a kept image behind the adapter's back. Only called while no handle is open."""
+    async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
+        """Flip a bit of a part of a checkpoint behind the adapter's back. Only called while no handle is open."""
         ...
 
 
@@ -379,10 +379,13 @@ async def a_flipped_bit_of_a_checkpoint_is_noticed(medium: Medium) -> None:
     storage = await medium.open()
     await storage.save_checkpoint("a", Checkpoint(b'{"upto":1}', bytes(range(256)) * 4000))
     await storage.save_checkpoint("b", Checkpoint(b'{"upto":1}', b"small"))
+    await storage.save_checkpoint("c", Checkpoint(b'{"upto":1}', b"small"))
     await storage.close()
-    await medium.damage_checkpoint("a")
+    await medium.damage_checkpoint("a", "image")
+    await medium.damage_checkpoint("c", "about")
     storage = await medium.open()
     assert await storage.load_checkpoint("a") is None
+    assert await storage.load_checkpoint("c") is None
     assert await storage.load_checkpoint("b") == Checkpoint(b'{"upto":1}', b"small")
     await storage.save_checkpoint("a", Checkpoint(b'{"upto":2}', b"new"))
     assert await storage.load_checkpoint("a") == Checkpoint(b'{"upto":2}', b"new")

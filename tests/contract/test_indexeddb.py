@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
+from typing import Literal
 
 import pytest
 import suite  # type: ignore[import-not-found]
@@ -29,8 +30,8 @@ class IndexedDbMedium:
     async def open_vault(self) -> BrowserVault:
         return await self.platform.open_vault(self.log)
 
-    async def damage_checkpoint(self, name: str) -> None:
-        await suite.damageCheckpoint(self.log, name)
+    async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
+        await suite.damageCheckpoint(self.log, name, part)
 
 
 @asynccontextmanager

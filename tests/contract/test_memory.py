@@ -1,4 +1,5 @@
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ class MemoryMedium:
     async def open_vault(self) -> MemoryVault:
         return await self.platform.open_vault("log")
 
-    async def damage_checkpoint(self, name: str) -> None:
+    async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
         raise NotImplementedError
 
 

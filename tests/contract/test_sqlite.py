@@ -3,6 +3,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -26,12 +27,12 @@ class SqliteMedium:
     async def open_vault(self) -> FolderVault:
         return await self.platform.open_vault("log")
 
-    async def damage_checkpoint(self, name: str) -> None:
+    async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
         with closing(sqlite3.connect(self.platform.path_of("log"))) as db:
-            (image,) = db.execute("SELECT image FROM checkpoint WHERE name = ?", (name,)).fetchone()
-            middle = len(image) // 2
-            damaged = image[:middle] + bytes([image[middle] ^ 1]) + image[middle + 1 :]
-            db.execute("UPDATE checkpoint SET image = ? WHERE name = ?", (damaged, name))
+            (whole,) = db.execute(f"SELECT {part} FROM checkpoint WHERE name = ?", (name,)).fetchone()
+            middle = len(whole) // 2
+            damaged = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+            db.execute(f"UPDATE checkpoint SET {part} = ? WHERE name = ?", (damaged, name))
             db.commit()
 
 

@@ -31,8 +31,8 @@ const OWN = '$';
  *   head?: Uint8Array, batches?: string[], remembered?: Uint8Array[] }} SegmentRecord
  */
 /** What a `Change` and its bodies say. @typedef {{ added: SegmentRecord[], gone: number[], meta: Map<string, Uint8Array>, batches: Map<string, Uint8Array> }} Writing */
-/** @typedef {{ name: string, about: Uint8Array, image: Blob, crc32: number, bytes: number }} CheckpointRecord */
-/** @typedef {{ about: Uint8Array, image: ArrayBuffer, crc32: number }} Checkpoint */
+/** @typedef {{ name: string, about: Uint8Array, image: Blob, checksum: number, bytes: number }} CheckpointRecord */
+/** @typedef {{ about: Uint8Array, image: ArrayBuffer, checksum: number }} Checkpoint */
 /** Python's bytes, not copied. @typedef {{ getBuffer(type: 'u8'): { data: Uint8Array<ArrayBuffer>, release(): void } }} PythonBytes */
 /** @typedef {{ add: [number, number, number][], delete: number[], meta: string[], batches: string[], durability: 'strict' | 'relaxed' }} Change */
 /**
@@ -214,13 +214,13 @@ export class LogDatabase {
   /**
    * Keep an image under `name`, instead of one of that name. As a blob it is read back five times as fast as in pieces.
    * @param {string} name @param {Uint8Array} about @param {PythonBytes} bytes of the image; looked at before this returns
-   * @param {number} crc32 of the image: Python's, which is quicker than any digest of the browser's
+   * @param {number} checksum of both: Python's, which is quicker than any digest of the browser's
    */
-  async saveCheckpoint(name, about, bytes, crc32) {
+  async saveCheckpoint(name, about, bytes, checksum) {
     const buffer = bytes.getBuffer('u8');
     const image = new Blob([buffer.data]);
     buffer.release();
-    /** @type {CheckpointRecord} */ const record = { name, about, image, crc32, bytes: image.size + about.length };
+    /** @type {CheckpointRecord} */ const record = { name, about, image, checksum, bytes: image.size + about.length };
     await this.#transact(['checkpoints'], 'readwrite', (tx) => { tx.objectStore('checkpoints').put(record); }, { bytes: record.bytes });
   }
 
@@ -539,7 +539,7 @@ function sumOfKeys(index, then) {
 async function readCheckpoint(record) {
   if (!record) return undefined;
   try {
-    return { about: record.about, image: await record.image.arrayBuffer(), crc32: record.crc32 };
+    return { about: record.about, image: await record.image.arrayBuffer(), checksum: record.checksum };
   } catch {
     return undefined; // the file behind the blob is gone: a checkpoint can be made again
   }

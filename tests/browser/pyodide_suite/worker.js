@@ -7,14 +7,14 @@ import { Vault } from '/web/worker/vault.js';
 
 const report = (message) => self.postMessage(message);
 
-/** Flip a bit in the middle of a kept image. */
-async function damageCheckpoint(log, name) {
+/** Flip a bit in the middle of a part of a checkpoint, `about` or `image`. */
+async function damageCheckpoint(log, name, part) {
   const request = indexedDB.open(`pystore/${log}`);
   const database = await settled(request);
   const record = await settled(database.transaction('checkpoints').objectStore('checkpoints').get(name));
-  const image = new Uint8Array(await record.image.arrayBuffer());
-  image[image.length >> 1] ^= 1;
-  await settled(database.transaction('checkpoints', 'readwrite').objectStore('checkpoints').put({ ...record, image: new Blob([image]) }));
+  const damaged = new Uint8Array(await new Blob([record[part]]).arrayBuffer());
+  damaged[damaged.length >> 1] ^= 1;
+  await settled(database.transaction('checkpoints', 'readwrite').objectStore('checkpoints').put({ ...record, [part]: part === 'image' ? new Blob([damaged]) : damaged }));
   database.close();
 }
 
