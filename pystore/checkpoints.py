@@ -72,7 +72,7 @@ class Checkpoints:
                 continue  # made by another version: it is of no use here
         return sorted(found, key=lambda kept: kept.state.events)
 
-    async def load(self, kept: Kept) -> bytes | None:
+    async def load(self, kept: Kept) -> bytes | bytearray | None:
         """The image of a checkpoint; None if it is gone or damaged."""
         checkpoint = await self._storage.load_checkpoint(kept.name)
         return checkpoint.image if checkpoint is not None and checkpoint.about == kept.about else None

@@ -44,7 +44,7 @@ class Checkpoint:
     """An image of the view, and what it is an image of (`about`: small JSON)."""
 
     about: bytes
-    image: bytes
+    image: bytes | bytearray
 
     @property
     def checksum(self) -> int:

@@ -54,7 +54,7 @@ _REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", 
 class View:
     """The tables of `schema`, empty, or as they stand in `image`: what `image()` gave for a schema with the same tables."""
 
-    def __init__(self, schema: Schema, image: bytes | None = None) -> None:
+    def __init__(self, schema: Schema, image: bytes | bytearray | None = None) -> None:
         self.schema = schema
         self._db = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512, check_same_thread=False)
         self._cursor = self._db.cursor()

@@ -7,6 +7,7 @@ a transaction, so each method here is one call that queues all its requests in o
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Self
 
@@ -117,8 +118,16 @@ class IndexedDbStorage:
             kept = await self._database.loadCheckpoint(name)
         if kept is None:
             return None
-        checkpoint = Checkpoint(kept.about.to_bytes(), kept.image.to_bytes())
-        return checkpoint if checkpoint.checksum == kept.checksum else None
+        about, image = kept.about.to_bytes(), bytearray(kept.size)
+        checksum, at = zlib.adler32(about), 0
+        for part in kept.parts:  # each is taken over and looked at while the browser reads the next one
+            buffer = await part
+            if buffer is None:
+                return None
+            place = memoryview(image)[at : at + buffer.byteLength]
+            buffer.assign_to(place)
+            checksum, at = zlib.adler32(place, checksum), at + buffer.byteLength
+        return Checkpoint(about, image) if checksum == kept.checksum else None
 
     async def checkpoints(self) -> dict[str, bytes]:
         with translated():

@@ -33,7 +33,7 @@ def kept(platform: MemoryPlatform, log: str = "a") -> bytes:
         parts += [unpack_bytes(segment.body) for segment in of_log.segments.values()]
         parts += [unpack_bytes(value) if key == WAITING and value else value for key, value in of_log.meta.items()]
         parts += of_log.batches.values()
-        parts += [part for checkpoint in of_log.checkpoints.values() for part in (checkpoint.about, checkpoint.image)]
+        parts += [part for checkpoint in of_log.checkpoints.values() for part in (checkpoint.about, bytes(checkpoint.image))]
     for name, data in platform.vaults.get(log, {}).items():
         parts.append(unpack_bytes(data) if name.startswith(("chunks/", "damaged/")) else data)
     return b"\n".join(parts)

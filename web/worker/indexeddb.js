@@ -22,6 +22,8 @@ const BYTES_PER_MS = 500;
 /** How long an aborted transaction may take to say so. */
 const ABORT_TIMEOUT_MS = 5_000;
 const OPEN_TRIES = 3;
+/** In parts of this size an image is read. */
+const PART_BYTES = 8 << 20;
 /** Values of `meta` that are this module's own begin with `$`. `$database` tells one database from a later one of that name. */
 const OWN = '$';
 
@@ -32,14 +34,15 @@ const OWN = '$';
  */
 /** What a `Change` and its bodies say. @typedef {{ added: SegmentRecord[], gone: number[], meta: Map<string, Uint8Array>, batches: Map<string, Uint8Array> }} Writing */
 /** @typedef {{ name: string, about: Uint8Array, image: Blob, checksum: number, bytes: number }} CheckpointRecord */
-/** @typedef {{ about: Uint8Array, image: ArrayBuffer, checksum: number }} Checkpoint */
+/** The parts of the image come one after the other, undefined where one cannot be read. */
+/** @typedef {{ about: Uint8Array, checksum: number, size: number, parts: Promise<ArrayBuffer | undefined>[] }} Checkpoint */
 /** Python's bytes, not copied. @typedef {{ getBuffer(type: 'u8'): { data: Uint8Array<ArrayBuffer>, release(): void } }} PythonBytes */
 /** @typedef {{ add: [number, number, number][], delete: number[], meta: string[], batches: string[], durability: 'strict' | 'relaxed' }} Change */
 /**
  * @template T
  * @typedef {(tx: IDBTransaction, settle: (answer: T) => void, fail: (reason: DOMException) => void) => void} Queue
  */
-/** @typedef {{ meta: [string, Uint8Array][], checkpoint: Promise<Checkpoint | undefined>, name: string }} ReadAhead */
+/** @typedef {{ meta: [string, Uint8Array][], checkpoint: Checkpoint | undefined, name: string }} ReadAhead */
 
 /** @param {string} name @param {string} message */
 const problem = (name, message) => new DOMException(message, name);
@@ -535,14 +538,15 @@ function sumOfKeys(index, then) {
   };
 }
 
-/** @param {CheckpointRecord | undefined} record @returns {Promise<Checkpoint | undefined>} */
-async function readCheckpoint(record) {
+/** @param {CheckpointRecord | undefined} record @returns {Checkpoint | undefined} */
+function readCheckpoint(record) {
   if (!record) return undefined;
-  try {
-    return { about: record.about, image: await record.image.arrayBuffer(), checksum: record.checksum };
-  } catch {
-    return undefined; // the file behind the blob is gone: a checkpoint can be made again
+  const { about, image, checksum } = record;
+  /** @type {Checkpoint['parts']} */ const parts = [];
+  for (let at = 0; at < image.size; at += PART_BYTES) {
+    parts.push(image.slice(at, at + PART_BYTES).arrayBuffer().catch(() => undefined)); // the file behind the blob is gone: a checkpoint can be made again
   }
+  return { about, checksum, size: image.size, parts };
 }
 
 // -- opening
