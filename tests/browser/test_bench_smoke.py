@@ -11,7 +11,7 @@ import build
 def test_the_benchmark_measures_every_part_and_every_contender(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     program = build.ROOT / "tests" / "bench" / "run.py"
-    command = [sys.executable, str(program), "--events", "200", "--rounds", "1", "--out", str(out)]
+    command = [sys.executable, str(program), "--events", "200", "--rounds", "1", "--cold", "--out", str(out)]
     build.build_site()
 
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
