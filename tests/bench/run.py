@@ -35,7 +35,7 @@ from tests.bench.serving import Server, serving  # noqa: E402
 PAGES = Path(__file__).parent / "pages"
 DOCS = ROOT / "docs" / "benchmark.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
-PARTS = ("boot", "append", "bulk", "file", "queries", "history", "memory")
+PARTS = ("boot", "append", "bulk", "floor", "file", "queries", "history", "memory")
 RAW, DEXIE, PYSTORE = "raw", "dexie", "pystore"
 VISIT_ROUNDS, VISIT_REST_S = 4, 12
 
@@ -175,8 +175,7 @@ class Bench:
             self.figures.add("boot", "painted", "empty page", page.evaluate(TIMES)["painted"])
             self.browser.close(page, empty)
             textbook = self.server.origin("textbook")
-            wheels = "&".join(f"wheel={wheel.name}" for wheel in sorted(SITE_WHEELS.glob("*.whl")))
-            page = self.browser.open(f"{textbook}/bench/textbook.html?{wheels}")
+            page = self.browser.open(f"{textbook}/bench/textbook.html?{_wheels()}")
             page.evaluate(MARKED, ANSWERED)
             self.figures.add("boot", "answered, nothing stored", "textbook boot", page.evaluate(TIMES)["answered"])
             self.browser.close(page, textbook)
@@ -228,6 +227,14 @@ class Bench:
                     if full_text:
                         self.figures.add("bulk", f"{count:,} events, with full text", contender, count / found["withSearch"] * 1000)
 
+    def floor(self) -> None:
+        """What libraries alone take for an event of the bulk."""
+        for _ in range(self.rounds):
+            page = self.browser.open(f"{self.server.origin('floor')}/bench/floor.html?{_wheels()}")
+            for what, microseconds in page.evaluate("() => measured").items():
+                self.figures.add("floor", what, "libraries", microseconds)
+            page.close()
+
     def file(self) -> None:
         """A store saved as JSONL, and the file brought into an empty store."""
         for count in self.events:
@@ -276,6 +283,10 @@ class Bench:
                 self.figures.add("history", f"undo the third newest event, {of}", PYSTORE, found["undo"])
                 self.figures.add("history", f"open a moment, the slowest of 7 all over {of}", PYSTORE, max(found["at"]))
                 self.figures.add("history", f"fold from nothing, {of}", PYSTORE, found["rebuild"])
+
+
+def _wheels() -> str:
+    return "&".join(f"wheel={wheel.name}" for wheel in sorted(SITE_WHEELS.glob("*.whl")))
 
 
 def _called(page: Page, function: str, *arguments: Any) -> Any:

@@ -18,12 +18,13 @@ def test_the_benchmark_measures_every_part_and_every_contender(tmp_path: Path) -
 
     assert (run.stderr, run.returncode) == ("", 0)
     report = json.loads(out.read_text())
-    parts = ("boot", "append", "bulk", "queries")
+    parts = ("boot", "append", "bulk", "floor", "queries")
     measured = {part: {one["contender"] for one in report["figures"] if one["part"] == part} for part in parts}
     assert measured == {
         "boot": {"pystore", "plain boot", "textbook boot", "empty page"},
         "append": {"pystore", "raw", "dexie", "raw in a worker"},
         "bulk": {"pystore", "raw", "dexie", "dexie words", "raw unindexed", "raw per batch"},
+        "floor": {"libraries"},
         "queries": {"pystore", "raw", "dexie", "dexie words"},
     }
     assert {one["part"] for one in report["figures"]} == {*measured, "visit", "file", "history", "memory"}
