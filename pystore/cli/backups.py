@@ -8,7 +8,7 @@ import typer
 
 from pystore.backup.layers import KEPT
 from pystore.backup.save import gzipped
-from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, NewFile, StoreFile, app, command, new_file, open_store
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, NewFile, StoreFile, app, command, new_file, open_backups, open_store
 from pystore.cli.terminal import Progress, answer, counted, table
 from pystore.errors import CorruptBackupError, FormatError
 
@@ -21,9 +21,8 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="A backup, as `backup list
 @command("list", among=backup)
 async def list_(store: StoreFile, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
     """List a store's backups, newest first."""
-    with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress) as opened:
-            found = await opened.backups.list()
+    async with open_backups(store, schema) as opened:
+        found = await opened.list()
     rows = [
         {key: one[key] for key in ("id", "time", "label", "events", "size", "own")} | {"": _state(one)}
         for one in found
@@ -65,8 +64,8 @@ async def verify(
 ) -> None:
     """Check backups: whether they are what was made."""
     with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress) as opened:
-            found = await opened.backups.verify(id_, on_progress=progress)
+        async with open_backups(store, schema) as opened:
+            found = await opened.verify(id_, on_progress=progress)
     if found.get("damaged"):
         lines = [f"  {one}: {why}" for one, why in found["damaged"].items()]
         raise CorruptBackupError("\n".join([f"{counted(len(lines), 'backup')} damaged:", *lines]), **found)
@@ -84,9 +83,11 @@ async def restore(
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
-    """Bring a backup back. Before it replaces anything, a backup of that is made."""
+    """Bring a backup back, also if the store is lost. Before it replaces anything, a backup of that is made."""
+    async with open_backups(store, schema):
+        pass  # refused, before a store is made, if there is neither one nor a backup
     with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress, write=True) as opened:
+        async with open_store(store, schema, progress, create=True, recover=True) as opened:
             summary = await opened.backups.restore(id_, mode=mode, on_progress=progress)
     words = f"{counted(summary['new'], 'event')} came in." if mode == "merge" else f"{counted(summary['events'], 'event')} are back."
     answer(summary, [words], as_json=as_json)
@@ -106,8 +107,8 @@ async def export(
         raise FormatError(f"{file} is there already. Choose another name, or replace it with --force.", path=str(file))
     size = 0
     with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress) as opened:
-            pieces = opened.backups.file(id_, progress)
+        async with open_backups(store, schema) as opened:
+            pieces = opened.file(id_, progress)
             with new_file(file) as out:
                 async for piece in gzipped(pieces) if file.suffix == ".gz" else pieces:
                     out.write(piece)
@@ -118,18 +119,16 @@ async def export(
 @command("remove", among=backup)
 async def remove(store: StoreFile, id_: Id, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
     """Remove a backup for good. What other backups share with it stays."""
-    with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress) as opened:
-            await opened.backups.remove(id_)
+    async with open_backups(store, schema) as opened:
+        await opened.remove(id_)
     answer({"removed": id_}, [f"{id_} is removed."], as_json=as_json)
 
 
 @command("stats", among=backup)
 async def stats(store: StoreFile, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
     """Say how many backups there are, how large they are together, and from when."""
-    with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress) as opened:
-            found = await opened.backups.stats()
+    async with open_backups(store, schema) as opened:
+        found = await opened.stats()
     rows = [{"layer": layer, "kept": f"{one['count']} of {found['keep'].get(layer, 0)}", "oldest": one["oldest"], "newest": one["newest"]}
             for layer, one in found["layers"].items()]
     answer(found, [f"{counted(found['count'], 'backup')}, {found['bytes']:,} bytes.", *(table(rows) if rows else [])], as_json=as_json)

@@ -80,7 +80,7 @@ async def restore(
     """Bring a backup into a store, made if it is not there. All of it is checked before anything changes."""
     passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
-        async with open_store(store, schema, progress, create=True) as opened:
+        async with open_store(store, schema, progress, create=True, recover=True) as opened:
             summary = await opened.restore(chunks(file), mode=mode, salvage=salvage, passphrase=passphrase, on_progress=progress)
     answer(summary, [
         f"{counted(summary['new'], 'event')} came in, {summary['known']:,} were there already."

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, StoreFile, command, open_store
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, StoreFile, command, no_store, open_store
 from pystore.cli.stores import Ids
 from pystore.cli.terminal import Progress, answer, counted
-from pystore.errors import UnavailableError, ValidationError
+from pystore.errors import ValidationError
 from pystore.marks import Span
 from pystore.store import forget_log
 
@@ -32,8 +32,9 @@ async def erase(store: StoreFile, ids: Ids, yes: Sure = False, schema: Applicati
 @command("forget")
 async def forget(store: StoreFile, yes: Sure = False, as_json: AsJson = False) -> None:
     """Remove a store and its backups for good. Files that were saved from it stay."""
-    if not store.exists():
-        raise UnavailableError(f"There is no store at {store}.", path=str(store))
+    missing = await no_store(store)
+    if not store.exists() and not missing.details["backups"]:
+        raise missing
     _ask(f"{store} goes for good, with all its backups.", sure=yes)
     await forget_log(OneFile(store), store.stem)
     answer({"forgotten": str(store)}, [f"{store} is gone."], as_json=as_json)

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from pystore import recovery
-from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, StoreFile, command, new_file
+from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, StoreFile, command, new_file, no_store
 from pystore.cli.terminal import answer, counted
-from pystore.errors import UnavailableError
 
 
 @command("repair")
@@ -23,7 +22,7 @@ async def repair(
 ) -> None:
     """Make a damaged store whole again with what its backups have. Refused, with the ids, if that is not all."""
     if not store.exists():
-        raise UnavailableError(f"There is no store at {store}.", path=str(store))
+        raise await no_store(store)
     if save is not None:
         with new_file(save) as out:
             async for piece in recovery.damaged_file(OneFile(store), store.stem, schema.name):

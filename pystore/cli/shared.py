@@ -17,10 +17,14 @@ from typing import Annotated, Any, BinaryIO, NoReturn
 import typer
 
 from pystore import codec
+from pystore.backup.backups import Backups
 from pystore.backup.sealed import MARK
+from pystore.backup.vault import Vault
 from pystore.cli.terminal import Progress
 from pystore.errors import PassphraseError, PyStoreError, UnavailableError
+from pystore.memory import MemoryPlatform
 from pystore.native.platform import NativePlatform
+from pystore.ports import LogStorage
 from pystore.schema import Schema
 from pystore.store import Store
 
@@ -68,26 +72,62 @@ class OneFile(NativePlatform):
         return self._path
 
 
+class BackupsAlone(OneFile):
+    """A platform with the backups of the store at `path`; in the place of the store, which may be lost or damaged, it has an empty one."""
+
+    async def open_log(self, log: str) -> LogStorage:
+        """An empty log, in memory."""
+        return await MemoryPlatform().open_log(log)
+
+
 @asynccontextmanager
 async def open_store(
-    path: Path, schema: Schema, progress: Progress, *, create: bool = False, write: bool = False
+    path: Path, schema: Schema, progress: Progress, *, create: bool = False, write: bool = False, recover: bool = False
 ) -> AsyncIterator[Store]:
     """The store in the file at `path`: to be read, or (`write`) to be written, or (`create`) also made if it is not there.
 
-    A file that was made and got no event is removed again: what is refused leaves nothing behind.
+    With `recover` also where what it held is lost, for something to be restored into it. A file that was made and not written to is
+    removed again: what is refused leaves nothing behind, and touches no backup.
     """
     is_new = not path.exists()  # noqa: ASYNC240 (nothing else runs here that could wait)
     if is_new and not create:
-        raise UnavailableError(f"There is no store at {path}.", path=str(path))
+        raise await no_store(path)
+    platform = OneFile(path)
     is_read = not (create or write)
-    store = await Store.open(schema, path.stem, platform=OneFile(path), read_only=is_read, migrate=False, on_progress=progress)
     try:
-        yield store
+        async with await Store.open(
+            schema, path.stem, platform=platform, read_only=is_read, recover=recover, migrate=False, on_progress=progress
+        ) as store:
+            yield store
     finally:
-        if is_new and store.log.state.events == 0:
-            await store.forget()
-        else:
-            await store.close()
+        if is_new:
+            await _remove_if_unwritten(platform, path.stem)
+
+
+async def _remove_if_unwritten(platform: OneFile, log: str) -> None:
+    storage = await platform.open_log(log)
+    if await storage.meta():
+        await storage.close()
+    else:
+        await storage.destroy()
+
+
+@asynccontextmanager
+async def open_backups(path: Path, schema: Schema) -> AsyncIterator[Backups]:
+    """The backups of the store at `path`, whatever became of it. Raises UnavailableError if there is neither it nor a backup."""
+    is_there = path.exists()  # noqa: ASYNC240 (nothing else runs here that could wait)
+    async with await Store.open(schema, path.stem, platform=BackupsAlone(path), read_only=True, recover=True) as store:
+        if not is_there and not await store.backups.list():
+            raise await no_store(path)
+        yield store.backups
+
+
+async def no_store(path: Path) -> UnavailableError:
+    """What to say where there is no store."""
+    vault = Vault(await OneFile(path).open_vault(path.stem), OneFile(path).breathe)
+    backups = len(await vault.ids())
+    there = f" But its backups are there ({backups:,}): see `pystore backup list {path}`." if backups else ""
+    return UnavailableError(f"There is no store at {path}.{there}", path=str(path), backups=backups)
 
 
 def command(name: str, *, among: typer.Typer = app) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], None]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from pystore.native.cipher import NativeCipher
 from pystore.native.folder import FolderVault
 from pystore.native.sqlite import SqliteStorage
+from pystore.ports import LogStorage
 from pystore.versions import program
 
 SUFFIX = ".pystore"
@@ -38,7 +39,7 @@ class NativePlatform:
             return Path(log)
         return self._folder / f"{log}{SUFFIX}"
 
-    async def open_log(self, log: str) -> SqliteStorage:
+    async def open_log(self, log: str) -> LogStorage:
         return await SqliteStorage.open(self.path_of(log))
 
     async def logs(self) -> list[str]:

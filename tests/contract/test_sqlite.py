@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from pystore.native.folder import FolderVault
 from pystore.native.platform import NativePlatform
-from pystore.native.sqlite import SqliteStorage
+from pystore.ports import LogStorage
 from tests.contract.contract import CONTRACT, Medium
 from tests.contract.model import HISTORIES, Step, agrees_with_the_model
 from tests.contract.vault import VAULT_CONTRACT, VaultMedium
@@ -21,7 +21,7 @@ class SqliteMedium:
         self.folder = tempfile.TemporaryDirectory()
         self.platform = NativePlatform(self.folder.name)
 
-    async def open(self) -> SqliteStorage:
+    async def open(self) -> LogStorage:
         return await self.platform.open_log("log")
 
     async def open_vault(self) -> FolderVault:

@@ -22,9 +22,11 @@ from pystore.assistant import schema
 from pystore.cli import app
 from pystore.cli.shared import new_file
 from pystore.event import parse_line
+from pystore.memory import MemoryPlatform
 from pystore.native.platform import NativePlatform
 from pystore.segment import pack, unpack_bytes
 from pystore.store import Store
+from tests.support.fake_clock import FakeClock
 
 DATA = Path(__file__).parent.parent / "data"
 EXPORT = DATA / "claude-small.zip"
@@ -455,3 +457,90 @@ def test_a_damaged_store_is_repaired_from_its_backups_or_saved_as_far_as_it_goes
     assert answer("repair", store)["events"] == events
     assert answer("verify", store)["sound"]
     assert answer("query", store, "SELECT count(*) AS n FROM conversation") == [{"n": 24}]
+
+
+@pytest.fixture
+def lost(saved: Path, tmp_path: Path) -> Path:
+    """A store whose file is gone, and whose backups are not."""
+    store = tmp_path / "lost.pystore"
+    shutil.copy(saved / "alice.pystore", store)
+    answer("backup", "create", store)
+    store.unlink()
+    return store
+
+
+def vault_of(store: Path) -> dict[str, bytes]:
+    vault = store.with_name(f"{store.name}.vault")
+    return {str(path): path.read_bytes() for path in vault.rglob("*") if path.is_file() and path.name not in ("lock", "verified.json")}
+
+
+@pytest.fixture
+def from_the_future(tmp_path: Path) -> Path:
+    """A backup whose events all wait."""
+
+    async def write() -> None:
+        clock = FakeClock()
+        clock.advance(100 * 365 * 86_400_000)
+        async with await Store.open(schema, "f", platform=MemoryPlatform(clock)) as store:
+            await store.rename("later")
+            (tmp_path / "future.jsonl").write_bytes(b"".join([chunk async for chunk in store.save()]))
+
+    asyncio.run(write())
+    return tmp_path / "future.jsonl"
+
+
+def test_what_is_refused_leaves_the_backups_of_a_lost_store_as_they_were(lost: Path, tmp_path: Path) -> None:
+    before = vault_of(lost)
+    (tmp_path / "bad.jsonl").write_text('{"pystore":"backup","bad')
+    assert refusal("restore", tmp_path / "bad.jsonl", lost) == "FormatError"
+    assert refusal("import", tmp_path / "bad.jsonl", lost) == "FormatError"
+    assert not lost.exists()
+    assert vault_of(lost) == before
+
+
+def test_events_that_wait_are_kept_in_a_store_made_for_them(from_the_future: Path, lost: Path) -> None:
+    before = vault_of(lost)
+    assert answer("restore", from_the_future, lost)["waiting"] == 1
+    assert answer("save", lost, lost.with_name("again.jsonl"))["events"] == 1
+    assert vault_of(lost) == before
+
+
+def test_a_lost_store_is_restored_from_its_backups(lost: Path, tmp_path: Path) -> None:
+    assert "backup list" in pystore("query", lost, "SELECT 1").stderr
+    assert "backup list" in pystore("repair", lost).stderr
+    (backup,) = answer("backup", "list", lost)
+    assert answer("backup", "stats", lost)["count"] == 1
+    assert answer("backup", "verify", lost)["good"] == [backup["id"]]
+    assert answer("backup", "verify", lost, backup["id"])["events"] == 401
+    assert answer("backup", "export", lost, backup["id"], tmp_path / "out.jsonl")["bytes"] > 0
+    assert refusal("backup", "restore", lost, "000007-manual-000000000000") == "ValidationError"
+    assert not lost.exists()
+    assert answer("backup", "restore", lost, backup["id"])["new"] == 401
+    assert answer("verify", lost)["sound"]
+    assert refusal("backup", "list", tmp_path / "none.pystore") == "UnavailableError"
+    assert refusal("backup", "restore", tmp_path / "none.pystore", backup["id"]) == "UnavailableError"
+    assert not list(tmp_path.glob("none*"))
+
+
+def test_a_store_whose_loss_was_noted_is_restored_from_its_backups(lost: Path, backup: Path) -> None:
+    async def note() -> None:
+        async with await Store.open(schema, "lost", platform=NativePlatform(lost.parent)) as store:
+            await store.backups.restore((await store.backups.list())[0]["id"])
+            store.backups.follow_clock()
+            await store.upkeep()
+
+    asyncio.run(note())
+    lost.unlink()
+    assert refusal("import", EXPORT, lost) == "StoreLostError"
+    assert not lost.exists()
+    assert answer("backup", "restore", lost, answer("backup", "list", lost)[0]["id"])["new"] == 401
+    lost.unlink()
+    assert answer("restore", backup, lost)["new"] == 401
+    assert answer("query", lost, "SELECT count(*) AS n FROM conversation") == [{"n": 24}]
+
+
+def test_the_backups_of_a_damaged_store_can_be_listed_and_checked(lost: Path) -> None:
+    lost.write_bytes(b"SQLite format 3\0" + b"?" * 5000)
+    assert pystore("query", lost, "SELECT 1").exit_code == 1
+    (backup,) = answer("backup", "list", lost)
+    assert answer("backup", "verify", lost, backup["id"])["events"] == 401
