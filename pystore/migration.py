@@ -2,25 +2,32 @@
 
 The log's bytes stay as they are: upcasters bring each event to its newest form whenever it is folded. So what is migrated is the version
 document, in one commit, after it was made sure that the new version can do with all the events: a backup was made and checked;
-every event went through upcasters and handlers into a fresh view; and what must hold of the view does. Killed at any point
-the data are of the older version or of the newer one.
+every event went through upcasters and handlers into a fresh view, and none is set aside that the older version could show; what must
+hold of the view does, and no table has fewer rows than before. Killed at any point the data are of the older version or of the newer one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from pystore import codec, versions
+from pystore.backup.format import Header
+from pystore.backup.restore import Verified
 from pystore.errors import ConflictError, MigrationError, PyStoreError, StorageError
 from pystore.event import Recorded
+from pystore.log import LogState
+from pystore.marks import Span
+from pystore.merging import Merge
 from pystore.progress import Progress
 from pystore.projection import Projection
+from pystore.schema import Schema
 from pystore.segment import events_in
+from pystore.view import View
+from pystore.waiting import Waiting
 
 TRIES = 3
 FIRST_PAUSE_S = 0.5
@@ -72,9 +79,8 @@ async def _try(
         problems = await _problems(projection, report, on_progress)
         report["problems"] = problems
         if problems and not dry_run:
-            told = "; ".join(problem["why"] for problem in problems[:3])
             raise MigrationError(
-                f"The data could not be brought from version {report['from']} to {report['to']}: {told}. Nothing was changed.",
+                f"The data could not be brought from version {report['from']} to {report['to']}: {_first(problems)}. Nothing was changed.",
                 problems=problems[:MOST_TOLD], **_about(report),
             )
         if not dry_run:
@@ -83,55 +89,90 @@ async def _try(
 
 async def _problems(projection: Projection, report: dict[str, Any], on_progress: Progress | None) -> list[dict[str, Any]]:
     """What is wrong with a view of this version, folded from nothing beside the one that is shown."""
-    before = await _conflicts_before(projection)
-    folded = await projection.fold(projection.log.state.marks, from_nothing=True, on_progress=on_progress)
+    noted = versions.Shown.from_meta(await projection.log.storage.meta())
+    state = projection.log.state
+    if noted is not None and (noted.epoch, noted.app) != (state.epoch, report["from"]):
+        noted = None
+    folded = await projection.fold(state.marks, from_nothing=True, on_progress=on_progress)
     if folded is None:
         raise ConflictError("Everything was replaced in this moment. Try again.")
     with closing(folded.view) as view:
-        aside = {(replica, seq): reason for replica, seq, reason in view.select("SELECT replica, seq, reason FROM pystore_conflict")}
-        broken = view.broken_constraints()
+        before = [span for text in noted.conflicts if (span := Span.parse(text))] if noted is not None else []
+        aside = [
+            (replica, seq, why) for replica, seq, why in view.conflicts()
+            if not any(span.replica == replica and span.first <= seq <= span.last for span in before)
+        ]
+        problems = _told(view, aside, noted.records if noted is not None and noted.segment == state.segment else {})
     report["events"], report["upcast"] = folded.shown.events, 0
-    older: set[tuple[str, int]] = set()
     for segment in await projection.log.all_segments():
-        found = {(event.replica, event.seq) for event in _older(events_in(segment.body), projection)}
-        report["upcast"] += len(found)
-        older |= found & aside.keys()
+        report["upcast"] += sum(_is_older(event, projection.schema) for event in events_in(segment.body))
         await projection.platform.breathe()
-    # Conflicts that were there before are none of the new version's. Where that is not known, those of events that it has to upcast are.
-    new = [key for key in aside if key not in before] if before is not None else [key for key in aside if key in older]
+    return problems
+
+
+def _told(view: View, aside: Sequence[tuple[str, int, str]], records: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Problems: the events that are `aside`, or else tables with fewer rows than `records` says; and what does not hold of the view."""
+    now = view.counts()
+    fewer = [
+        f"{table} has {now[table]:,} rows where there were {rows:,}" for table, rows in records.items()
+        if not aside and table not in view.schema.shrinking and now.get(table, rows) < rows
+    ]
     return [
-        *({"id": f"{replica}:{seq}", "why": f"event {replica}:{seq}: {aside[replica, seq]}"} for replica, seq in sorted(new)),
-        *({"id": None, "why": why} for why in broken),
+        *({"id": f"{replica}:{seq}", "why": f"event {replica}:{seq}: {why}"} for replica, seq, why in aside),
+        *({"id": None, "why": why} for why in (*view.broken_constraints(), *fewer)),
     ]
 
 
-def _older(events: Iterable[Recorded], projection: Projection) -> Iterable[Recorded]:
-    types = projection.schema.types
-    return (event for event in events if event.type in types and event.v < types[event.type].v)
+def _is_older(event: Recorded, schema: Schema) -> bool:
+    return event.type in schema.types and event.v < schema.types[event.type].v
 
 
-async def _conflicts_before(projection: Projection) -> set[tuple[str, int]] | None:
-    """What the older version had set aside, by its newest checkpoint of all events; None if there is none."""
-    storage = projection.log.storage
-    here = codec.decode(projection.log.state.to_json())["replicas"]
-    for name in sorted(await storage.checkpoints(), reverse=True):
-        checkpoint = await storage.load_checkpoint(name)
-        try:
-            if checkpoint is None or codec.decode(checkpoint.about)["state"]["replicas"] != here:
-                continue
-            with closing(sqlite3.connect(":memory:")) as database:  # its tables are the older version's
-                database.deserialize(checkpoint.image)
-                return set(database.execute("SELECT replica, seq FROM pystore_conflict"))
-        except (ValueError, LookupError, TypeError, sqlite3.Error):
-            continue  # a form that is not known here
-    return None
+class Trial:
+    """The events of a file of an older version, folded by themselves: whether this version can do with them. Changes nothing."""
+
+    def __init__(self, projection: Projection, horizon_ms: int) -> None:
+        self._projection = projection
+        self._merge = Merge(LogState("", "", "", ""), Waiting(), horizon_ms)
+
+    def take(self, header: Header, events: list[Recorded]) -> None:
+        """Note events of the file, unless it is of this version."""
+        if _version_of(header) < self._projection.schema.app:
+            self._merge.take(events)
+
+    async def judge(self, file: Verified) -> None:
+        """Note as `unfit` what the version that the file is of could show, and this one cannot."""
+        self._merge.end()
+        if self._merge.bodies:
+            counts = file.header.counts
+            is_all = not file.problems and not self._merge.new_waiting
+            with closing(await self._projection.fold_apart(self._merge.bodies, self._merge.state)) as view:
+                aside = view.conflicts()
+                file.unfit = _told(view, aside if len(aside) > counts.conflicts else [], counts.records if is_all else {})
+
+
+def refused(header: Header, unfit: list[dict[str, Any]], schema: Schema) -> MigrationError:
+    """What to raise for a file of which something is `unfit`."""
+    return MigrationError(
+        f"This backup is of version {_version_of(header)} of the application, and not all of it can be brought to version {schema.app}: "
+        f"{_first(unfit)}. Nothing was changed. You can ask for what fits: the rest is kept, and not shown.",
+        problems=unfit[:MOST_TOLD], **{"from": _version_of(header), "to": schema.app},
+    )
+
+
+def _version_of(header: Header) -> int:
+    return versions.app_version(header.versions)
+
+
+def _first(problems: list[dict[str, Any]]) -> str:
+    more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
+    return "; ".join(problem["why"].removesuffix(".") for problem in problems[:3]) + more
 
 
 async def _move(projection: Projection) -> None:
     """Let the version document say that the log is of this version. It takes a number, so other writers notice."""
     document = versions.written(projection.document, projection.schema, projection.platform.name)
     log = projection.log
-    await log.add([], log.state, [], log.waiting, instead=False, meta={"versions": codec.encode(document)})
+    await log.add([], log.state, [], log.waiting, instead=False, meta={versions.VERSIONS: codec.encode(document)})
     projection.shown = log.state
     projection.migration_failure = None
     await projection.read_versions()

@@ -24,8 +24,8 @@ from pystore.errors import ClosedError, ConflictError, CorruptError
 from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
 from pystore.log import MAX_TRIES, EventLog, LogState
-from pystore.marks import REDONE, UNDONE, Marks, Order
-from pystore.ports import LogStorage, Platform
+from pystore.marks import REDONE, UNDONE, Marks, Order, Span, joined
+from pystore.ports import Commit, LogStorage, Platform
 from pystore.progress import Progress
 from pystore.projector import BeforeEach, Projector
 from pystore.schema import Schema
@@ -82,6 +82,7 @@ class Projection:
         self.checkpoints = Checkpoints(log.storage, self._fingerprint())
         self._checkpointed = self._filled = 0
         self._listeners: list[Callable[[], None]] = []
+        self._noted: LogState | None = None
         self.view = View(schema)
         self.projector = self.projector_of(self.view)
         self.shown = log.state
@@ -104,6 +105,30 @@ class Projection:
             raise
         return projection
 
+    async def note_shown(self) -> None:
+        """Note in the log's metadata what this version shows, for the next one: see `versions.Shown`. For one who holds `exclusive`."""
+        state = self.log.state
+        if self.read_only is None and self.shown is state and self._noted is not state and state.segment > 0:
+            aside = [Span(replica, seq, seq) for replica, seq, _ in self.view.conflicts()]
+            shown = versions.Shown(
+                epoch=state.epoch, segment=state.segment, app=self.schema.app, records=self.view.counts(),
+                conflicts=[str(span) for span in joined(aside)],
+            )
+            await self.log.storage.commit(Commit(meta=shown.to_meta(), durability="relaxed"))
+            self._noted = state
+
+    async def counted(self) -> tuple[dict[str, int], int]:
+        """How many rows the tables have, and how many events are set aside. For one who holds `exclusive` and has caught up.
+
+        Of data of an older version, what that one showed, if it is known: this one may not be able to show them.
+        """
+        if not self.is_older:
+            return self.view.counts(), len(self.view.conflicts())
+        noted, state = versions.Shown.from_meta(await self.log.storage.meta()), self.log.state
+        if noted is None or (noted.epoch, noted.segment) != (state.epoch, state.segment):
+            return {}, 0
+        return noted.records, sum(span.last - span.first + 1 for text in noted.conflicts if (span := Span.parse(text)))
+
     def close(self) -> None:
         """Free the view. Repeated calls do nothing."""
         self.closed = True
@@ -116,7 +141,7 @@ class Projection:
 
     async def read_versions(self) -> None:
         """Take note of the version document as it is stored now; another tab may be of a newer version."""
-        raw = (await self.log.storage.meta()).get("versions")
+        raw = (await self.log.storage.meta()).get(versions.VERSIONS)
         if raw is None:
             return
         document = versions.from_json(raw)
@@ -254,6 +279,19 @@ class Projection:
                 return None
             await self.checkpoints.drop(kept)
 
+    async def fold_apart(self, bodies: Sequence[bytes], state: LogState) -> View:
+        """A new view of events that are not the log's: all those in `bodies`, which lead to `state`."""
+        view = View(self.schema)
+        try:
+            projector = self.projector_of(view)
+            projector.marks, projector.erased = state.marks, state.erased
+            for _, blob in runs_in_order(bodies):
+                await self._fold(projector, events_of(blob), 0, state.events, None)
+        except BaseException:
+            view.close()
+            raise
+        return view
+
     async def _fold_from(
         self, view: View, start: LogState, marks: Marks, until: Order | None, on_progress: Progress | None
     ) -> LogState | None:
@@ -371,7 +409,7 @@ class Projection:
     # -- upkeep
 
     async def upkeep(self, *, now: bool = False) -> None:
-        """Merge small segments, bring full text up to date, save a checkpoint: each if it is due (`now`: due or not)."""
+        """Merge small segments, bring full text up to date, note what is shown, save a checkpoint: each if it is due (`now`: or not)."""
         if self.read_only is not None:
             return
         async with self.exclusive, self.platform.writing(self.log.state.log):
@@ -383,6 +421,8 @@ class Projection:
                 complete = self.view.index_searches(FOLD_SLICE)
             await self.platform.breathe()
         async with self.exclusive:
+            self.check_open()
+            await self.note_shown()
             state, view = self.shown, self.view
             since = state.events - self._checkpointed
             if not since or not (now or since > max(CHECKPOINT_AFTER_EVENTS, state.events // CHECKPOINT_AFTER_SHARE)):

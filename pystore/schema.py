@@ -71,6 +71,7 @@ class Schema:
         self.tables: list[str] = []
         self.searches: list[Search] = []
         self.checks: dict[str, str] = {}
+        self.shrinking: set[str] = set()
         self.importers: list[Callable[..., Any]] = []
         self._by_model: dict[type[Event], EventType] = {}
 
@@ -108,6 +109,10 @@ class Schema:
     def check(self, name: str, sql: str) -> None:
         """Declare what must hold of the view as a whole: a query that gives no rows as long as it does. A migration relies on it."""
         self.checks[name] = sql
+
+    def may_shrink(self, *tables: str) -> None:
+        """Let these tables have fewer rows than the version before showed. Of any other table a migration takes that for a loss."""
+        self.shrinking.update(tables)
 
     def search(self, name: str, table: str, *columns: str, tokenize: str = "unicode61 remove_diacritics 2") -> None:
         """Keep a full-text index `name` (FTS5) over `columns` of `table`, which needs an INTEGER PRIMARY KEY.

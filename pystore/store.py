@@ -184,7 +184,7 @@ class Store:
             await self.log.storage.close()
 
     async def _finish(self) -> None:
-        """Take nothing more, finish what was begun, and free the view."""
+        """Take nothing more, finish what was begun, note what is shown, and free the view."""
         self._closed = self.projection.closed = True
         await self.backups.still()
         if self._upkeep is not None:
@@ -192,7 +192,12 @@ class Store:
             await asyncio.wait([self._upkeep])
         await self._appender.idle()
         async with self.projection.exclusive:
-            self.projection.close()
+            try:
+                await self.projection.note_shown()
+            except StorageError as error:
+                self.upkeep_error = error  # all that was appended is stored
+            finally:
+                self.projection.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -443,9 +448,10 @@ class Store:
         """Bring a backup file in: its events beside those that are here, or instead of them. All of it is checked first.
 
         Before everything is replaced a backup of it is made. Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`,
-        which takes the good part), PassphraseError, FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError
-        (another tab wrote meanwhile): nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or
-        it was too late, and this returns as if it were not.
+        which takes the good part), MigrationError (a file of an older version that this one cannot show as it was, unless `salvage`),
+        PassphraseError, FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile):
+        nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or it was too late, and this returns
+        as if it were not.
         """
         self._check_writable()
         await self._appender.settled()
@@ -477,7 +483,7 @@ class Store:
         with suppress(asyncio.CancelledError):
             await to_the_end(self._erase_again(unsaid))
         self._stir.set()
-        return verified.summary()
+        return {**verified.summary(), "conflicts": len(self._durable_view().conflicts())}
 
     async def _add(self, merge: Merge, aside: Aside, document: VersionDocument, *, instead: bool, on_progress: Progress | None) -> None:
         """Add to the log what was folded aside, `instead` of all there is or after it, and show it. For one who holds `exclusive`."""
@@ -532,9 +538,10 @@ class Store:
         self, source: Source, base: LogState, waiting: Waiting, horizon_ms: int, *, salvage: bool, on_progress: Progress | None,
         on_new: Callable[[list[Recorded]], None] | None = None,
     ) -> backup_restore.Verified:
+        trial = migration.Trial(self.projection, horizon_ms)
         verified = await backup_restore.verify(
             source, self.log, base, waiting, horizon_ms=horizon_ms, salvage=salvage, breathe=self.platform.breathe,
-            on_progress=on_progress, on_new=on_new,
+            on_progress=on_progress, on_new=on_new, on_all=trial.take,
         )
         if verified.header.application != self.schema.name:
             raise FormatError(
@@ -543,6 +550,9 @@ class Store:
             )
         if newer := versions.read(verified.header.versions, self.schema).read_only:
             raise NewerVersionError(f"{newer} Update the application to restore this backup.")
+        await trial.judge(verified)
+        if verified.unfit and not salvage:
+            raise migration.refused(verified.header, verified.unfit, self.schema)
         return verified
 
     async def import_file(self, data: bytes, name: str, *, on_progress: Progress | None = None) -> dict[str, Any]:

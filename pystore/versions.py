@@ -1,6 +1,7 @@
 """The version document of a data set: which version of the application wrote its events, and of its views.
 
-Unsigned integers; 0 is development. Keys that nobody here knows are kept as they are, at any depth.
+Unsigned integers; 0 is development. Keys that nobody here knows are kept as they are, at any depth. Beside it stands what that
+version showed of the data, by numbers: a newer one must not show less.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
+
+import pydantic
 
 from pystore import codec
 from pystore.errors import CorruptError, NewerVersionError
@@ -17,6 +20,8 @@ from pystore.schema import Schema
 __version__ = "0.1.0"
 
 META_VERSION = 1
+VERSIONS, SHOWN = "versions", "shown"
+"""Where they stand in a log's metadata."""
 VersionDocument = dict[str, Any]
 
 
@@ -34,6 +39,33 @@ def new_document(schema: Schema, by: str) -> VersionDocument:
     }
 
 
+class Shown(pydantic.BaseModel):
+    """What version `app` showed of a log: how many rows its tables had (`records`), and the events that it had set aside (`conflicts`).
+
+    As of the moment that `epoch` and `segment` name: see `LogState`.
+    """
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    epoch: str
+    segment: int
+    app: int
+    records: dict[str, int]
+    conflicts: list[str]
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, bytes]) -> Self | None:
+        """What is noted; None if nothing is, or it cannot be read: then nothing is known."""
+        try:
+            return cls.model_validate_json(meta[SHOWN])
+        except (KeyError, pydantic.ValidationError):
+            return None
+
+    def to_meta(self) -> dict[str, bytes]:
+        """As it is kept in the log's metadata."""
+        return {SHOWN: codec.encode(self.model_dump(mode="json"))}
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a document means for a schema: why the data set may only be read (None: it may be written), and whether it is older."""
@@ -47,7 +79,7 @@ def read(document: VersionDocument, schema: Schema) -> Reading:
     meta_version = document.get("meta_version")
     if not isinstance(meta_version, int) or meta_version > META_VERSION:
         return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
-    stored = _version(document, "app")
+    stored = app_version(document)
     if (stored == 0) != (schema.app == 0):
         raise NewerVersionError(
             "These data were written by a development version of the application and are not for this one."
@@ -102,7 +134,8 @@ def from_json(raw: bytes) -> VersionDocument:
     return document
 
 
-def _version(document: VersionDocument, key: str) -> int:
-    entry = document.get(key)
+def app_version(document: VersionDocument) -> int:
+    """The version of the application that a document names; 0 if it names none."""
+    entry = document.get("app")
     version = entry.get("version") if isinstance(entry, dict) else None
     return version if isinstance(version, int) and version >= 0 else 0

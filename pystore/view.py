@@ -284,6 +284,10 @@ class View:
         """Rows by table of the application."""
         return {table: self.select(f'SELECT count(*) FROM "{table}"')[0][0] for table in self.tables()}
 
+    def conflicts(self) -> list[tuple[str, int, str]]:
+        """The events that were set aside: replica, number, and the reason."""
+        return self.select("SELECT replica, seq, reason FROM pystore_conflict ORDER BY replica, seq")
+
     def close(self) -> None:
         """Free the memory. Repeated calls do nothing."""
         self._db.close()

@@ -38,6 +38,8 @@ class Counts(pydantic.BaseModel):
     events: int
     by_type: dict[str, int] = {}
     records: dict[str, int] = {}
+    conflicts: int = 0
+    """How many events were set aside where it was saved."""
 
 
 class Header(pydantic.BaseModel):

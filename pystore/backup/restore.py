@@ -33,11 +33,14 @@ class Verified:
 
     header: Header
     merge: Merge
+    on_all: Callable[[Header, list[Recorded]], None] | None = None
     events: int = 0
     first: str = ""
     last: str = ""
     by_type: dict[str, int] = field(default_factory=dict)
     problems: list[dict[str, Any]] = field(default_factory=list)
+    unfit: list[dict[str, Any]] = field(default_factory=list)
+    """What of a file of an older version cannot be brought to this one."""
 
     def take(self, events: list[Recorded]) -> None:
         """Count events that were checked, and merge them."""
@@ -46,6 +49,8 @@ class Verified:
         self.last = events[-1].hlc
         for event in events:
             self.by_type[event.type] = self.by_type.get(event.type, 0) + 1
+        if self.on_all is not None:
+            self.on_all(self.header, events)
         self.merge.take(events)
 
     def summary(self) -> dict[str, Any]:
@@ -56,21 +61,23 @@ class Verified:
             "versions": header.versions, "events": self.events, "by_type": self.by_type, "records": header.counts.records,
             "first": iso_of(self.first) if self.first else None, "last": iso_of(self.last) if self.last else None,
             "new": self.merge.new, "known": self.events - self.merge.new, "waiting": self.merge.new_waiting, "problems": self.problems,
+            "conflicts": max(header.counts.conflicts, sum(problem["id"] is not None for problem in self.unfit)), "unfit": self.unfit,
         }
 
 
 async def verify(
     source: Source, log: EventLog | None, base: LogState, waiting: Waiting, *, horizon_ms: int, salvage: bool = False,
     breathe: Callable[[], Awaitable[None]], on_progress: Progress | None = None, on_new: Callable[[list[Recorded]], None] | None = None,
+    on_all: Callable[[Header, list[Recorded]], None] | None = None,
 ) -> Verified:
     """Read a backup to its end and check every line: form, limits, digests, chains, order, footer.
 
     `base` and `waiting` are what the file is compared with: the log's to merge, empty ones to replace; `log` gives its events. What is
     dated after the horizon will wait. `on_new` is given the events that will go into the log, in order, a few hundred at a time, before
-    it is known that all of the file is sound. Raises FormatError (not a backup), NewerVersionError, CorruptBackupError (damaged, with
-    `line` in the details), ForkError, or ClockError (too much would wait). With `salvage` a damaged line costs the rest of its replica's
-    feed, and the event before it unless something undamaged names that one, and is listed; all else is taken, up to the first line
-    that is too long to be read.
+    it is known that all of the file is sound; `on_all`, in the same way, all that the file has. Raises FormatError (not a backup),
+    NewerVersionError, CorruptBackupError (damaged, with `line` in the details), ForkError, or ClockError (too much would wait).
+    With `salvage` a damaged line costs the rest of its replica's feed, and the event before it unless something undamaged names that one,
+    and is listed; all else is taken, up to the first line that is too long to be read.
     """
     reader = LineReader(source)
     result: Verified | None = None
@@ -83,7 +90,7 @@ async def verify(
                 header = header_of(lines[0])
                 # A log without events takes the file's name; `$named` events in it say the same, later ones win.
                 state = base if base.events or not 0 < len(header.name) <= MAX_NAME else base._replace(name=header.name)
-                result = Verified(header, Merge(state, waiting, horizon_ms, on_new))
+                result = Verified(header, Merge(state, waiting, horizon_ms, on_new), on_all)
                 check = _Feeds({**base.feeds, **waiting.feeds}, salvage=salvage)
                 number = 1
                 del lines[0]

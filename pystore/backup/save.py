@@ -34,19 +34,21 @@ async def snapshot(projection: Projection) -> Snapshot:
     async with projection.exclusive:
         bodies = await projection.all_bodies()
         log, platform = projection.log, projection.platform
-        state, records = log.whole, projection.view.counts()
+        state, (records, conflicts) = log.whole, await projection.counted()
         if log.waiting.events:
             bodies.append(log.waiting.body())
-    header = header_for(state, projection.schema.name, platform.now_ms(), platform.name, projection.document, records)
+    header = header_for(state, projection.schema.name, platform.now_ms(), platform.name, projection.document, records, conflicts)
     return Snapshot(header, bodies, state.epoch, state.erased)
 
 
-def header_for(state: LogState, schema: str, now_ms: int, by: str, versions: dict[str, Any], records: Mapping[str, int]) -> Header:
+def header_for(
+    state: LogState, schema: str, now_ms: int, by: str, versions: dict[str, Any], records: Mapping[str, int], conflicts: int = 0
+) -> Header:
     """The header of a backup of the log in `state`."""
     return Header.model_validate({
         "pystore": "backup", "format": FORMAT, "log": state.log, "name": state.name, "schema": schema, "saved_at": iso_of_ms(now_ms),
         "saved_by": by, "versions": versions, "replicas": feed_heads(dict(sorted(state.feeds.items()))),
-        "counts": Counts(events=state.events, by_type=dict(sorted(state.counts.items())), records=dict(records)),
+        "counts": Counts(events=state.events, by_type=dict(sorted(state.counts.items())), records=dict(records), conflicts=conflicts),
     })
 
 

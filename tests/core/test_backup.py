@@ -32,7 +32,7 @@ async def test_a_backup_has_header_events_and_footer(platform: MemoryPlatform) -
             "pystore": "backup", "format": 1, "log": "a", "name": "Alice", "schema": "notes", "saved_at": "2025-06-15T15:06:40.000Z",
             "saved_by": platform.name, "versions": await store.versions(),
             "replicas": {store.log.state.writer: {"seq": 3, "hash": head.hash.decode()}},
-            "counts": {"events": 3, "by_type": {"folder.made": 1, "note.added": 2}, "records": {"folder": 1, "note": 2}},
+            "counts": {"events": 3, "by_type": {"folder.made": 1, "note.added": 2}, "records": {"folder": 1, "note": 2}, "conflicts": 0},
         }
         assert [list(line) for line in lines] == [["replica", "seq", "hlc", "type", "v", "prev", "digest", "salt", "data"]] * 3
         before_footer = file[: file.rindex(b"\n", 0, -1) + 1]

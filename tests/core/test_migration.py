@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,6 +16,7 @@ from pystore.memory import MemoryPlatform
 from pystore.schema import Schema
 from pystore.store import Store
 from pystore.testing import check_migration
+from pystore.versions import SHOWN
 from pystore.view import View
 from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
 from tests.support.fake_clock import FakeClock
@@ -32,14 +34,16 @@ class TitleWritten(Event):
     words: int
 
 
-def version_1() -> Schema:
-    schema = Schema("texts", app=1, views=1)
-    schema.table("CREATE TABLE text (id TEXT PRIMARY KEY, text TEXT NOT NULL)")
+def version_1(number: int = 1, *, table: str = "", is_taken: Callable[[str], bool] = lambda _: True) -> Schema:
+    """The application; with another `number` the same events under that version."""
+    schema = Schema("texts", app=number, views=number)
+    schema.table(table or "CREATE TABLE text (id TEXT PRIMARY KEY, text TEXT NOT NULL)")
     schema.event("text.written")(TextWritten)
 
     @schema.on(TextWritten)
     def written(view: View, event: Recorded) -> None:
-        view.execute("INSERT INTO text VALUES (?, ?)", (event.data.id, event.data.text))
+        if is_taken(event.data.id):
+            view.execute("INSERT INTO text VALUES (?, ?)", (event.data.id, event.data.text))
 
     return schema
 
@@ -68,6 +72,7 @@ def version_3(*, table: str = "", second: Any = None, check: str = "SELECT 1 FRO
 
 
 ONE, THREE = version_1(), version_3()
+MODES: tuple[Literal["merge", "replace"], ...] = ("merge", "replace")
 
 
 async def older(platform: MemoryPlatform) -> list[bytes]:
@@ -141,6 +146,113 @@ async def test_conflicts_that_were_there_before_stop_no_migration(platform: Memo
     async with await Store.open(THREE, "a", platform=platform) as store:
         assert store.read_only is None
         assert len(await store.conflicts()) == 1
+
+
+async def test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform: MemoryPlatform) -> None:
+    await older(platform)
+    async with await Store.open(ONE, "b", platform=platform) as other:
+        await other.append(TextWritten(id="3", text="the same id"))
+        file = await saved(other)
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.restore([file])
+    async with await Store.open(THREE, "a", platform=platform) as store:
+        assert store.read_only is None
+        assert len(await store.conflicts()) == 1
+
+
+async def test_where_it_is_not_known_what_the_old_version_had_set_aside_every_conflict_stops_the_migration(
+    platform: MemoryPlatform,
+) -> None:
+    await test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform)
+    platform.kept["a"].meta["versions"] = platform.kept["b"].meta["versions"]
+    for meta in (b"", b"{", b"null"):
+        platform.kept["a"].meta[SHOWN] = meta
+        async with await Store.open(THREE, "a", platform=platform) as store:
+            assert "UNIQUE" in str(store.read_only)
+
+
+FEWER = """CREATE TABLE text (id TEXT PRIMARY KEY, text TEXT NOT NULL CHECK (length(text) < 40))"""
+
+
+async def test_a_constraint_that_is_new_counts_also_for_events_in_their_newest_form(platform: MemoryPlatform) -> None:
+    await older(platform)
+    async with await Store.open(version_1(2, table=FEWER), "a", platform=platform) as store:
+        assert "CHECK" in str(store.read_only)
+        with pytest.raises(MigrationError) as caught:
+            await store.migrate()
+        assert len(caught.value.details["problems"]) == 15
+    assert version(platform) == 1
+
+
+@pytest.mark.parametrize("may_shrink", [False, True])
+async def test_rows_that_become_fewer_stop_the_migration_unless_the_schema_says_that_they_may(
+    platform: MemoryPlatform, may_shrink: bool
+) -> None:
+    await older(platform)
+    schema = version_1(2, is_taken=lambda id_: int(id_) < 5)
+    if may_shrink:
+        schema.may_shrink("text")
+    async with await Store.open(schema, "a", platform=platform) as store:
+        if may_shrink:
+            assert store.read_only is None
+        else:
+            assert "text has 5 rows where there were 20" in str(store.read_only)
+    assert version(platform) == (2 if may_shrink else 1)
+
+
+# -- files of an older version
+
+
+async def test_a_file_of_an_older_version_says_before_it_is_restored_what_of_it_does_not_fit(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append([TextWritten(id=str(index), text="one two " * index or "none") for index in range(20)])
+        file = await saved(store)
+    async with await Store.open(THREE, "good", platform=platform) as store:
+        assert (await store.inspect([file]))["unfit"] == []
+        assert (await store.restore([file], mode="replace"))["conflicts"] == 0
+    bad = version_3(second=lambda data: data if data["id"] in "34" else {**data, "words": 1})
+    async with await Store.open(bad, "b", platform=platform) as store:
+        await store.append(TitleWritten(id="new", title="a b", words=2))
+        before = await lines_of(store)
+        found = await store.inspect([file])
+        assert (found["events"], found["conflicts"], len(found["unfit"])) == (20, 2, 2)
+        assert found["unfit"][0]["id"].endswith(":4")
+        for mode in MODES:
+            with pytest.raises(MigrationError) as caught:
+                await store.restore([file], mode=mode)
+            assert len(caught.value.details["problems"]) == 2
+        assert await lines_of(store) == before
+        assert (await store.restore([file], salvage=True))["conflicts"] == 2
+        assert len(await store.conflicts()) == 2
+        assert set(before) < set(await lines_of(store))
+
+
+async def test_a_file_of_an_older_version_may_have_the_conflicts_that_it_had(platform: MemoryPlatform) -> None:
+    await older(platform)
+    async with await Store.open(ONE, "b", platform=platform) as other:
+        await other.append(TextWritten(id="3", text="the same id"))
+        theirs = await saved(other)
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.restore([theirs])
+        file = await saved(store)
+    async with await Store.open(THREE, "c", platform=platform) as store:
+        assert (await store.inspect([file]))["unfit"] == []
+        assert (await store.restore([file], mode="replace"))["conflicts"] == 1
+
+
+async def test_a_file_saved_by_a_version_that_cannot_show_it_does_not_pass_for_one_that_fits(platform: MemoryPlatform) -> None:
+    await older(platform)
+    bad = version_1(2, table=FEWER)
+    async with await Store.open(bad, "a", platform=platform) as store:
+        assert store.read_only is not None
+        file = await saved(store)
+    async with await Store.open(bad, "b", platform=platform) as store:
+        with pytest.raises(MigrationError):
+            await store.restore([file], mode="replace")
+        assert store.log.state.events == 0
+    async with await Store.open(version_1(2, is_taken=lambda id_: int(id_) < 5), "c", platform=platform) as store:
+        with pytest.raises(MigrationError, match="text has 5 rows where there were 20"):
+            await store.restore([file])
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
