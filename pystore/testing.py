@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pystore import codec
@@ -24,6 +25,7 @@ from pystore.log import LogState, new_epoch
 from pystore.memory import MemoryPlatform
 from pystore.ports import Commit, Segment
 from pystore.schema import Schema
+from pystore.schema_file import described
 from pystore.segment import events_in, pack
 from pystore.store import Store
 from pystore.versions import new_document
@@ -38,21 +40,22 @@ Fixture = tuple[str, int, Mapping[str, Any]]
 
 async def check_migration(
     schema: Schema, *, from_version: int, fixtures: Sequence[Fixture], record: Callable[[int], Fixture],
-    expect: Mapping[str, list[dict[str, Any]]], records: int = RECORDS,
+    expect: Mapping[str, list[dict[str, Any]]], through: Mapping[str, str] = MappingProxyType({}), records: int = RECORDS,
 ) -> dict[str, float]:
     """Migrate data of `from_version` to `schema` three times over; the figures. Raises AssertionError with what does not hold.
 
     Forward: the `fixtures` arrive, their bytes as they were, and each query of `expect` gives its rows. Integrity: constraints and the
-    checks that the schema declares hold, and its indexes are there. Performance: `records` events, the n-th as `record(n)` gives it, take
-    under 5 s, and other work never waits for more than 1 s.
+    checks that the schema declares hold, all its indexes are there, and each query of `through` uses the one it names. Performance:
+    `records` events, the n-th as `record(n)` gives it, take under 5 s, and other work never waits for more than 1 s.
     """
-    await _check_forward(schema, from_version, fixtures, expect)
+    await _check_forward(schema, from_version, fixtures, expect, through)
     seconds, pause = await _check_performance(schema, from_version, [record(number) for number in range(records)])
     return {"records": records, "seconds": seconds, "longest_pause_s": pause}
 
 
 async def _check_forward(
-    schema: Schema, from_version: int, fixtures: Sequence[Fixture], expect: Mapping[str, list[dict[str, Any]]]
+    schema: Schema, from_version: int, fixtures: Sequence[Fixture], expect: Mapping[str, list[dict[str, Any]]],
+    through: Mapping[str, str],
 ) -> None:
     platform = MemoryPlatform()
     lines = await _older(platform, schema, from_version, fixtures)
@@ -69,6 +72,12 @@ async def _check_forward(
             assert found == rows, f"Forward: {sql!r} gives {found!r} where {rows!r} was expected."  # noqa: S101
         broken = store.view.broken_constraints()
         assert not broken, f"Integrity: {broken[0]}"  # noqa: S101
+        there = {name for (name,) in store.view.select("SELECT name FROM sqlite_master WHERE type = 'index'")}
+        for index in described(schema)["indexes"]:
+            assert index in there, f"Integrity: the index {index} is not there."  # noqa: S101
+        for sql, index in through.items():
+            plan = [row["detail"] for row in store.query(f"EXPLAIN QUERY PLAN {sql}")]
+            assert any(index in step.split() for step in plan), f"Integrity: {sql!r} does not use the index {index}: {plan}"  # noqa: S101
 
 
 async def _check_performance(schema: Schema, from_version: int, fixtures: Sequence[Fixture]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import pytest
 
 from pystore import codec
 from pystore.assistant import schema as assistant
+from pystore.assistant.conversations import ConversationStarted
 from pystore.errors import MigrationError, PyStoreError, ReadOnlyError
 from pystore.event import Event, Recorded
 from pystore.memory import MemoryPlatform
@@ -348,6 +349,21 @@ async def test_a_migration_that_loses_something_fails_and_says_what(schema: Sche
         await check_migration(schema, from_version=1, fixtures=FIXTURES, expect=expect, record=text, records=10)
 
 
+async def test_queries_are_answered_through_the_indexes_that_they_are_said_to_use() -> None:
+    by_words, by_title = "SELECT id FROM text WHERE words = 3", "SELECT id FROM text WHERE title = 'a'"
+    await check_migration(
+        THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, records=10, through={by_words: "by_words"}
+    )
+    with pytest.raises(AssertionError, match=r"Integrity: .* does not use the index by_words"):
+        await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, through={by_title: "by_words"})
+
+
+async def test_an_index_that_is_missing_after_a_migration_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pystore.testing.described", lambda _: {"indexes": {"by_title": "CREATE INDEX by_title ON text (title)"}})
+    with pytest.raises(AssertionError, match="Integrity: the index by_title is not there"):
+        await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text)
+
+
 async def test_a_migration_that_takes_too_long_or_stops_all_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pystore.testing.MOST_SECONDS", 0.0)
     with pytest.raises(AssertionError, match="records took"):
@@ -358,9 +374,50 @@ async def test_a_migration_that_takes_too_long_or_stops_all_else_fails(monkeypat
         await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, records=10)
 
 
-async def test_the_assistant_would_take_over_what_its_version_wrote() -> None:
-    started = ("conversation.started", 1, {"conversation_id": "c", "title": "One", "created_at": "2026-01-02T03:04:05.678Z"})
+class StartedInFolder(ConversationStarted):
+    folder: str
+
+
+def assistant_of_tomorrow() -> Schema:
+    """The assistant's application with one more version, in which conversations are in folders."""
+    schema = Schema(assistant.name, app=assistant.app + 1, views=assistant.views + 1)
+    schema.tables, schema.searches, schema.checks = [*assistant.tables], assistant.searches, assistant.checks
+    schema.table("CREATE TABLE in_folder (conversation_id TEXT PRIMARY KEY REFERENCES conversation, folder TEXT NOT NULL)")
+    schema.table("CREATE INDEX by_folder ON in_folder (folder)")
+    for name, declared in assistant.types.items():
+        is_changed = declared.model is ConversationStarted
+        schema.event(name, declared.v + is_changed)(StartedInFolder if is_changed else declared.model)
+        schema.types[name].handlers += declared.handlers
+
+    @schema.upcast("conversation.started", 1)
+    def in_none(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "folder": "Unsorted"}
+
+    @schema.on(StartedInFolder)
+    def put(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO in_folder VALUES (?, ?)", (event.data.conversation_id, event.data.folder))
+
+    return schema
+
+
+def started_or_posted(number: int) -> tuple[str, int, dict[str, Any]]:
+    """The events of conversations with nine messages each."""
+    conversation, posted = f"c{number // 10}", number % 10
+    created = {"conversation_id": conversation, "created_at": f"2026-01-02T03:04:05.{number % 1000:03d}Z"}
+    if posted == 0:
+        return "conversation.started", 1, {**created, "title": f"Conversation {number}"}
+    message = {"message_id": f"m{number}", "role": "user", "content": [{"type": "text", "text": "Some words that were said. " * 5}]}
+    return "message.posted", 1, {**created, **message, "parent_id": None if posted == 1 else f"m{number - 1}"}
+
+
+async def test_a_newer_assistant_would_take_over_what_this_one_wrote() -> None:
     await check_migration(
-        assistant, from_version=assistant.app, fixtures=[started], expect={"SELECT title FROM conversation": [{"title": "One"}]},
-        record=lambda number: (started[0], 1, {**started[2], "conversation_id": f"c{number}"}),
+        assistant_of_tomorrow(), from_version=assistant.app, fixtures=[started_or_posted(number) for number in range(20)],
+        expect={
+            "SELECT title, folder, message_count FROM conversation JOIN in_folder USING (conversation_id) ORDER BY conversation_id": [
+                {"title": f"Conversation {number}", "folder": "Unsorted", "message_count": 9} for number in (0, 10)
+            ],
+            "SELECT count(*) AS n FROM message": [{"n": 18}],
+        },
+        through={"SELECT conversation_id FROM in_folder WHERE folder = 'Unsorted'": "by_folder"}, record=started_or_posted,
     )
