@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from typing import Any
 
 from pystore import codec, versions
-from pystore.backup.format import Header
+from pystore.backup.backups import Backups
+from pystore.backup.format import Header, feed_heads
+from pystore.backup.layers import BackupId
 from pystore.backup.restore import Verified
-from pystore.errors import ConflictError, MigrationError, PyStoreError, StorageError
+from pystore.errors import ConflictError, CorruptBackupError, MigrationError, PyStoreError, StorageError
 from pystore.event import Recorded
 from pystore.log import LogState
 from pystore.marks import Span
@@ -33,6 +35,7 @@ TRIES = 3
 FIRST_PAUSE_S = 0.5
 """Before the second try; twice as long before each further one."""
 MOST_TOLD = 20
+LAYER = "before-migration"
 
 
 async def wait(seconds: float) -> None:
@@ -41,12 +44,12 @@ async def wait(seconds: float) -> None:
 
 
 async def migrate(
-    projection: Projection, back_up: Callable[[], Awaitable[str | None]], *, dry_run: bool, on_progress: Progress | None = None
+    projection: Projection, backups: Backups, *, dry_run: bool, on_progress: Progress | None = None
 ) -> dict[str, Any]:
     """Migrate the log if it is of an older version: what was done, or, on a `dry_run`, found.
 
-    `back_up` makes a backup, checks it, and gives its id. A failure of the storage is tried again, up to three times in all. Raises
-    MigrationError with the `problems` found: then nothing was changed.
+    A failure of the storage is tried again, up to three times in all. Raises MigrationError with the `problems` found: then nothing was
+    changed.
     """
     began = time.monotonic()
     stored = projection.document.get("app", {}).get("version")
@@ -54,7 +57,7 @@ async def migrate(
     if projection.is_older:
         for attempt in range(1, TRIES + 1):
             try:
-                await _try(projection, back_up, report, dry_run=dry_run, on_progress=on_progress)
+                await _try(projection, backups, report, dry_run=dry_run, on_progress=on_progress)
                 break
             except StorageError as error:
                 if attempt == TRIES:
@@ -66,12 +69,34 @@ async def migrate(
     return {**report, "seconds": round(time.monotonic() - began, 3)}
 
 
+async def back_up(projection: Projection, backups: Backups) -> str | None:
+    """The id of a backup of everything as the older version left it, which was checked line by line; None if there is nothing.
+
+    It is made, unless the newest of its layer is one: a migration that fails is tried whenever the log is opened.
+    """
+    if not projection.log.whole.events:
+        return None
+    made = next((one["id"] for one in await backups.list() if one["layer"] == LAYER), None)
+    if made is not None and await is_in(projection, backups, made):
+        with suppress(CorruptBackupError):  # then another one is made
+            await backups.verify(made)
+            return str(made)
+    made = (await backups.create(f"Before version {projection.schema.app}", layer=LAYER))["id"]
+    await backups.verify(made)
+    return str(made)
+
+
+async def is_in(projection: Projection, backups: Backups, id_: str) -> bool:
+    """Whether a backup holds all that is known here of the log."""
+    whole, wanted = projection.log.whole, BackupId.parse(id_)
+    return wanted is not None and await (await backups.vault()).holds(wanted, whole.epoch, feed_heads(whole.feeds), projection.document)
+
+
 async def _try(
-    projection: Projection, back_up: Callable[[], Awaitable[str | None]], report: dict[str, Any], *, dry_run: bool,
-    on_progress: Progress | None,
+    projection: Projection, backups: Backups, report: dict[str, Any], *, dry_run: bool, on_progress: Progress | None
 ) -> None:
     if not dry_run:
-        report["backup"] = await back_up()
+        report["backup"] = await back_up(projection, backups)
     async with projection.exclusive, projection.platform.writing(projection.log.state.log):
         await projection.catch_up()
         if not projection.is_older:

@@ -18,6 +18,7 @@ from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.backup.sealed import sealed, unsealed
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
 from pystore.errors import (
+    ConflictError,
     FormatError,
     MigrationError,
     NewerVersionError,
@@ -367,20 +368,36 @@ class Store:
         self.projection.check_open()
         await self._appender.settled()
         try:
-            return await migration.migrate(
-                self.projection, self._back_up_before_migration, dry_run=dry_run, on_progress=on_progress
-            )
+            return await migration.migrate(self.projection, self.backups, dry_run=dry_run, on_progress=on_progress)
         except MigrationError as error:
             self.projection.migration_failure = migration.failure_of(error)
             await self.projection.read_versions()
             raise
 
-    async def _back_up_before_migration(self) -> str | None:
-        if not self.log.whole.events:
-            return None
-        made = await self.backups.create(f"Before version {self.schema.app}", layer="before-migration")
-        await self.backups.verify(made["id"])
-        return str(made["id"])
+    async def start_over(self) -> str | None:
+        """Begin anew, empty, where data of an older version cannot be brought to this one: for one who says so in so many words.
+
+        A backup of everything is made and checked before, and stays with all others; its id (None if there was nothing). Raises
+        ValidationError if the data are not of an older version, ConflictError (another tab wrote meanwhile), or another error if the
+        backup cannot be made: nothing was changed then. Killed in the middle: as before, or empty.
+        """
+        self.projection.check_open()
+        await self._appender.settled()
+        if not self.projection.is_older:
+            raise ValidationError("Only data of an older version, which cannot be brought to this one, are started over.")
+        made = await migration.back_up(self.projection, self.backups)
+        async with self.projection.exclusive, self.platform.writing(self.log.state.log):
+            await self.projection.catch_up()
+            here = self.log.state
+            if self.log.whole.events and (made is None or not await migration.is_in(self.projection, self.backups, made)):
+                raise ConflictError("Another window changed something at the same time. Nothing was changed here. Try again.")
+            base = LogState(here.log, here.epoch, here.writer, here.name, erased=here.erased)
+            merge = Merge(base, Waiting(), self._horizon_ms())
+            with closing(Aside(self.projection, base)) as aside:
+                await self._add(merge, aside, self.projection.document, instead=True, on_progress=None)
+            self.projection.migration_failure = None
+            await self.projection.read_versions()
+        return made
 
     async def versions(self) -> VersionDocument:
         """The version document as it is stored, or would be with the first event."""
@@ -393,6 +410,7 @@ class Store:
         return {
             "log": state.log, "name": state.name, "events": state.events, "by_type": dict(state.counts), "records": view.counts(),
             "bytes": size, "replica": state.writer, "segments": state.segment, "read_only": self.read_only,
+            "is_older": self.projection.is_older,
             "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "waiting": len(self.log.waiting.events),
             "platform": self.platform.name,
             "upkeep_error": str(self.upkeep_error) if self.upkeep_error else None,

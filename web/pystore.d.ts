@@ -186,6 +186,8 @@ export interface Store {
   stats(): Promise<any>;
   /** Done by itself when a log is opened; where that failed the log is read-only, and this tries again. `dryRun`: only look. */
   migrate(options?: { dryRun?: boolean } & Long): Promise<any>;
+  /** Begin anew, empty, where data of an older version cannot be brought to this one; the id of the backup that was made before. */
+  startOver(): Promise<string | null>;
   versions(): Promise<any>;
   onState(listener: (state: State) => void): () => void;
   forget(): Promise<void>;
@@ -193,7 +195,7 @@ export interface Store {
 }
 
 export interface OpenOptions {
-  /** `module:attribute` of the application's schema; the assistant's if not given. */
+  /** `module:attribute` of the application's schema; the site's own if not given. */
   schema?: string;
   onProgress?: Progress;
   onState?: (state: State) => void;

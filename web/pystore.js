@@ -198,8 +198,29 @@ class Store {
    * Bring data of an older version of the application to this one, as a whole or not at all; `dryRun`: only look.
    * @param {{ dryRun?: boolean, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
-  migrate({ dryRun = false, ...options } = {}) {
-    return this.#call('migrate', { dry_run: dryRun }, { again: false, ...options });
+  async migrate({ dryRun = false, ...options } = {}) {
+    try {
+      return await this.#call('migrate', { dry_run: dryRun }, { again: false, ...options });
+    } finally {
+      await this.#lookAgain();
+    }
+  }
+
+  /**
+   * Begin anew, empty, where data of an older version cannot be brought to this one. A backup of everything is made and checked before.
+   * @returns {Promise<string | null>} the id of the backup
+   */
+  async startOver() {
+    const backup = await this.#call('start_over', {}, { again: false });
+    await this.#lookAgain();
+    return backup;
+  }
+
+  /** Show whether the log may be written to now. */
+  async #lookAgain() {
+    const { read_only } = await this.stats();
+    this.info = { ...this.info, read_only };
+    this.#show(read_only ? 'read-only' : 'ready', read_only ?? 'Ready.');
   }
 
   // -- changing

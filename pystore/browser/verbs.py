@@ -57,6 +57,10 @@ async def _migrate(store: Store, call: Call) -> Any:
     return await store.migrate(dry_run=call.args["dry_run"], on_progress=call.progress)
 
 
+async def _start_over(store: Store, _: Call) -> Any:
+    return await store.start_over()
+
+
 async def _erase(store: Store, call: Call) -> Any:
     return await store.erase(call.args["ids"], batch=call.args["batch"])
 
@@ -149,6 +153,7 @@ VERBS: dict[str, Callable[[Store, Call], Awaitable[Any]]] = {
     "redo": _redo,
     "erase": _erase,
     "migrate": _migrate,
+    "start_over": _start_over,
     "restore_to": _restore_to,
     "activity": _activity,
     "conflicts": _conflicts,

@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import pytest
 
-from pystore import codec
+from pystore import codec, migration
 from pystore.assistant import schema as assistant
-from pystore.assistant.conversations import ConversationStarted
-from pystore.errors import MigrationError, PyStoreError, ReadOnlyError
+from pystore.errors import ConflictError, MigrationError, PyStoreError, ReadOnlyError, ValidationError
 from pystore.event import Event, Recorded
 from pystore.memory import MemoryPlatform
 from pystore.schema import Schema
@@ -19,6 +18,7 @@ from pystore.store import Store
 from pystore.testing import check_migration
 from pystore.versions import SHOWN
 from pystore.view import View
+from tests.support import assistant_to_come
 from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
 from tests.support.fake_clock import FakeClock
 from tests.support.notes import lines_of, saved
@@ -201,6 +201,102 @@ async def test_rows_that_become_fewer_stop_the_migration_unless_the_schema_says_
     assert version(platform) == (2 if may_shrink else 1)
 
 
+async def test_a_migration_that_failed_is_tried_again_and_makes_no_backup_twice(platform: MemoryPlatform) -> None:
+    await older(platform)
+    fails = [True]
+    schema = version_3(second=lambda data: {**data, "words": 1 // (not fails[0])})
+    for _ in range(3):
+        async with await Store.open(schema, "a", platform=platform) as store:
+            assert store.read_only is not None
+            assert len(await store.backups.list()) == 1
+    chunk = next(name for name in platform.vaults["a"] if name.startswith("chunks"))
+    platform.vaults["a"][chunk] = b"damaged"
+    async with await Store.open(schema, "a", platform=platform) as store:
+        newest, damaged = await store.backups.list()
+        assert (newest["verified"]["good"], damaged["verified"]["good"]) == (True, False)
+        fails[0] = False
+        assert (await store.migrate())["problems"] == []
+        assert store.read_only is None
+        await store.append(TitleWritten(id="new", title="a b", words=2))
+
+
+# -- starting over
+
+
+def too_few_words() -> Schema:
+    return version_3(check="SELECT id FROM text WHERE words > 20")
+
+
+async def test_starting_over_leaves_an_empty_log_of_the_new_version_and_everything_in_a_backup(platform: MemoryPlatform) -> None:
+    lines = await older(platform)
+    async with await Store.open(too_few_words(), "a", platform=platform) as store:
+        assert store.read_only is not None
+        made = await store.start_over()
+        assert store.read_only is None
+        assert store.query("SELECT * FROM text") == []
+        await store.append(TitleWritten(id="new", title="a b", words=2))
+        (backup,) = await store.backups.list()
+        assert (backup["id"], backup["events"], backup["versions"]["app"]["version"]) == (made, 20, 1)
+        with pytest.raises(MigrationError):
+            await store.backups.restore(backup["id"])
+        with pytest.raises(ValidationError):
+            await store.start_over()
+    async with await Store.open(THREE, "a", platform=platform) as store:
+        assert store.query("SELECT id FROM text") == [{"id": "new"}]
+        await store.backups.restore(backup["id"])
+        assert set(lines) < set(await lines_of(store))
+        assert (await store.verify())["sound"]
+
+
+@pytest.mark.parametrize("kind", ["bug", "done but bug", "quota"])
+async def test_killed_while_starting_over_everything_is_there_or_in_a_backup(kind: str) -> None:
+    at, failed = 0, True
+    seen = set()
+    while failed:
+        at += 1
+        platform = MemoryPlatform(FakeClock())
+        lines = await older(platform)
+        plan = Plan()
+        store = await Store.open(too_few_words(), "a", platform=FaultyPlatform(platform, plan), migrate=False)
+        plan.at, plan.kind, plan.is_sticky = at, kind, True
+        with suppress(PyStoreError, UntranslatedError):
+            await store.start_over()
+        failed = plan.failed > 0
+        plan.at = 0
+        await store.close()
+        seen.add(version(platform))
+        if version(platform) == 1:
+            async with await Store.open(ONE, "a", platform=platform) as again:
+                assert await lines_of(again) == lines
+        else:
+            async with await Store.open(too_few_words(), "a", platform=platform) as again:
+                assert again.query("SELECT * FROM text") == []
+                (backup,) = await again.backups.list()
+                assert (await again.backups.verify(backup["id"]))["events"] == 20
+    assert seen == {1, 3}
+
+
+async def test_what_another_window_wrote_meanwhile_is_not_started_over(platform: MemoryPlatform) -> None:
+    await older(platform)
+    plan = Plan()
+    async with (
+        await Store.open(ONE, "a", platform=platform) as old,
+        await Store.open(too_few_words(), "a", platform=FaultyPlatform(platform, plan), migrate=False) as store,
+    ):
+        async def write(operation: str) -> None:
+            if operation == "vault write":  # what came of checking the backup
+                plan.before.clear()
+                await old.append(TextWritten(id="late", text="late"))
+
+        made = await migration.back_up(store.projection, store.backups)
+        plan.before.append(write)
+        assert made is not None
+        with pytest.raises(ConflictError):
+            await store.start_over()
+        await store.start_over()
+        assert [one["events"] for one in await store.backups.list()] == [21, 20]
+
+
 # -- files of an older version
 
 
@@ -374,32 +470,6 @@ async def test_a_migration_that_takes_too_long_or_stops_all_else_fails(monkeypat
         await check_migration(THREE, from_version=1, fixtures=FIXTURES, expect=EXPECTED, record=text, records=10)
 
 
-class StartedInFolder(ConversationStarted):
-    folder: str
-
-
-def assistant_of_tomorrow() -> Schema:
-    """The assistant's application with one more version, in which conversations are in folders."""
-    schema = Schema(assistant.name, app=assistant.app + 1, views=assistant.views + 1)
-    schema.tables, schema.searches, schema.checks = [*assistant.tables], assistant.searches, assistant.checks
-    schema.table("CREATE TABLE in_folder (conversation_id TEXT PRIMARY KEY REFERENCES conversation, folder TEXT NOT NULL)")
-    schema.table("CREATE INDEX by_folder ON in_folder (folder)")
-    for name, declared in assistant.types.items():
-        is_changed = declared.model is ConversationStarted
-        schema.event(name, declared.v + is_changed)(StartedInFolder if is_changed else declared.model)
-        schema.types[name].handlers += declared.handlers
-
-    @schema.upcast("conversation.started", 1)
-    def in_none(data: dict[str, Any]) -> dict[str, Any]:
-        return {**data, "folder": "Unsorted"}
-
-    @schema.on(StartedInFolder)
-    def put(view: View, event: Recorded) -> None:
-        view.execute("INSERT INTO in_folder VALUES (?, ?)", (event.data.conversation_id, event.data.folder))
-
-    return schema
-
-
 def started_or_posted(number: int) -> tuple[str, int, dict[str, Any]]:
     """The events of conversations with nine messages each."""
     conversation, posted = f"c{number // 10}", number % 10
@@ -412,7 +482,7 @@ def started_or_posted(number: int) -> tuple[str, int, dict[str, Any]]:
 
 async def test_a_newer_assistant_would_take_over_what_this_one_wrote() -> None:
     await check_migration(
-        assistant_of_tomorrow(), from_version=assistant.app, fixtures=[started_or_posted(number) for number in range(20)],
+        assistant_to_come.schema, from_version=assistant.app, fixtures=[started_or_posted(number) for number in range(20)],
         expect={
             "SELECT title, folder, message_count FROM conversation JOIN in_folder USING (conversation_id) ORDER BY conversation_id": [
                 {"title": f"Conversation {number}", "folder": "Unsorted", "message_count": 9} for number in (0, 10)

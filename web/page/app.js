@@ -34,7 +34,6 @@ import { count, problem } from './words.js';
  * @property {{ label: string, act: () => unknown }[]} actions
  */
 
-const SCHEMA = 'pystore.assistant:schema';
 const LOGS = 'pystore/logs';
 /** Errors that say that what was here is gone: what to do about it is asked where it would be shown. */
 const LOST = new Set(['StoreLostError', 'TailLostError']);
@@ -233,7 +232,7 @@ export class App {
     before?.close();
     try {
       const store = await openStore(log, {
-        schema: SCHEMA, recover,
+        recover,
         onState: (state) => turn === this._opening && this.setStatus(state),
         onProgress: (stage, done, total) => turn === this._opening && this.showOpening({ stage, done, total }),
       });

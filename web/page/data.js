@@ -9,6 +9,7 @@ import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
 import { Icon } from './icons.js';
 import { ProtectDialog } from './protected.js';
+import { ReadOnly } from './read_only.js';
 import { link } from './route.js';
 import { ago, count, grouped, moment, precisely, size } from './words.js';
 
@@ -225,17 +226,11 @@ function Versions() {
     let isStale = false;
     void store.versions().then((found) => isStale || setVersions(found), (error) => isStale || app.fail(error));
     return () => { isStale = true; };
-  }, [store]);
+  }, [store, app.status.state]);
   return html`
     <section class="card" aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
-      ${app.status.state === 'read-only' && html`<p class="bad"><${Icon} name="warn" />${app.status.message || 'Your data was made by a newer version of this page: it can be read, not changed.'}</p>`}
-      ${app.status.state === 'read-only' && versions && app.store && html`
-        <div class="deeds">
-          <button type="button" class="button" onClick=${() => saveFile(app, true)}><${Icon} name="down" />Save a file</button>
-          <button type="button" class="button" onClick=${() => app.open(app.log ?? '')}>Try again</button>
-        </div>
-      `}
+      ${app.status.state === 'read-only' && store !== null && html`<${ReadOnly} />`}
       <dl class="figures">
         ${versions && html`
           <div><dt>Your data</dt><dd>${versions.app.version}</dd></div>

@@ -234,9 +234,10 @@ const waits = (changes) => (changes ? `${count(changes, 'change')} dated in the 
 /** @param {{ file: File, inspected: Inspected, passphrase: string | null }} props */
 function RestorePreview({ file, inspected, passphrase }) {
   const app = useApp();
-  const { here, problems } = inspected;
+  const { here, problems, unfit } = inspected;
   const isEmpty = here.events === 0;
   const isDamaged = problems.length > 0;
+  const isPart = isDamaged || unfit.length > 0;
   const [mode, setMode] = useState(/** @type {'merge' | 'replace'} */ ('merge'));
   const [typed, setTyped] = useState('');
   const replaces = mode === 'replace' && !isEmpty;
@@ -249,7 +250,7 @@ function RestorePreview({ file, inspected, passphrase }) {
     app.show(null);
     try {
       const store = await app.ready();
-      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isDamaged, passphrase, ...options }));
+      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isPart, passphrase, ...options }));
       await app.readLogs();
       app.readStats();
       app.go('conversations');
@@ -282,6 +283,12 @@ function RestorePreview({ file, inspected, passphrase }) {
               ${problems.slice(0, MOST_TOLD).map((one) => html`<li>${one.line ? `Line ${grouped(one.line)}: ` : ''}${one.why}</li>`)}
             </ul>`
           : html`<p class="good"><${Icon} name="check" />The file is whole: every line was checked.</p>`}
+        ${unfit.length > 0 && html`
+          <p class="bad"><${Icon} name="warn" />It was saved by an older version of this page, and this one cannot show all of it. What it cannot show would be kept, for a version that can.</p>
+          <ul class="told" tabIndex="0" aria-label="What cannot be shown">
+            ${unfit.slice(0, MOST_TOLD).map(({ why }) => html`<li>${why}</li>`)}
+            ${unfit.length > MOST_TOLD && html`<li>and ${grouped(unfit.length - MOST_TOLD)} more</li>`}
+          </ul>`}
         ${isEmpty
           ? html`<p>It becomes the assistant <b dir="auto">${inspected.name}</b> here.</p>`
           : html`
@@ -300,7 +307,7 @@ function RestorePreview({ file, inspected, passphrase }) {
         <footer>
           <button type="button" class="button" onClick=${cancel}>Cancel</button>
           ${replaces && html`<button type="button" class="button" onClick=${() => saveFile(app, false)}>Save a file first</button>`}
-          <button type="submit" class=${`button ${replaces ? 'danger' : 'primary'}`} disabled=${!isReady}>${isDamaged ? 'Restore the whole part' : replaces ? 'Replace everything' : 'Restore'}</button>
+          <button type="submit" class=${`button ${replaces ? 'danger' : 'primary'}`} disabled=${!isReady}>${isDamaged ? 'Restore the whole part' : isPart ? 'Restore what can be shown' : replaces ? 'Replace everything' : 'Restore'}</button>
         </footer>
       </form>
     <//>

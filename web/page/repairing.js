@@ -6,8 +6,6 @@ import { count } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 
-const SCHEMA = 'pystore.assistant:schema';
-
 /** What a notice of damage offers. @param {App} app @param {string} log @returns {import('./app.js').Notice['actions']} */
 export const damageActions = (app, log) => [
   { label: 'Repair from backups', act: () => repair(app, log) },
@@ -34,7 +32,7 @@ export async function repair(app, log, acceptLoss = false) {
 /** @param {App} app @param {string} log */
 async function save(app, log) {
   try {
-    const blob = await app.work('Saving what can be read', () => saveDamaged(log, { schema: SCHEMA }), { canCancel: false });
+    const blob = await app.work('Saving what can be read', () => saveDamaged(log), { canCancel: false });
     download(blob, `${app.name || log} (damaged) ${new Date().toISOString().slice(0, 10)}.jsonl`);
   } catch (error) {
     app.fail(error, [{ label: 'Try again', act: () => save(app, log) }]);

@@ -35,6 +35,7 @@
  * @property {Record<string, number>} by_type how many events of each type there are
  * @property {number} conflicts how many events could not be applied
  * @property {string} platform the program and its version
+ * @property {boolean} is_older whether it is of an older version that was not brought to this one
  *
  * @typedef {{ app: { version: number }, views: { version: number } }} Versions
  *
@@ -55,6 +56,7 @@
  * @property {string | null} last
  * @property {Record<string, number>} records
  * @property {{ line: number, why: string, kind?: string, id?: string }[]} problems
+ * @property {{ id: string | null, why: string }[]} unfit what of a file of an older version cannot be shown by this one
  * @property {{ events: number, name: string }} here
  */
 export {};
