@@ -19,7 +19,7 @@ from pystore.backup.backups import Backups
 from pystore.backup.format import Header, feed_heads
 from pystore.backup.layers import BackupId
 from pystore.backup.restore import Verified
-from pystore.errors import ConflictError, CorruptBackupError, MigrationError, PyStoreError, StorageError
+from pystore.errors import ConflictError, CorruptBackupError, MigrationError, NewerVersionError, PyStoreError, StorageError
 from pystore.event import Recorded
 from pystore.log import LogState
 from pystore.marks import Span
@@ -48,11 +48,16 @@ async def migrate(
 ) -> dict[str, Any]:
     """Migrate the log if it is of an older version: what was done, or, on a `dry_run`, found.
 
-    A failure of the storage is tried again, up to three times in all. Raises MigrationError with the `problems` found: then nothing was
-    changed.
+    A failure of the storage is tried again, up to three times in all. Raises MigrationError with the `problems` found, or
+    NewerVersionError: then nothing was changed.
     """
     began = time.monotonic()
-    stored = projection.document.get("app", {}).get("version")
+    stored = versions.app_version(projection.document)
+    if stored > projection.schema.app:
+        raise NewerVersionError(
+            f"The data are of version {stored}, this application is of version {projection.schema.app}. Nothing was changed.",
+            stored=stored, supported=projection.schema.app,
+        )
     report: dict[str, Any] = {"from": stored, "to": projection.schema.app, "dry_run": dry_run, "backup": None, "problems": []}
     if projection.is_older:
         for attempt in range(1, TRIES + 1):

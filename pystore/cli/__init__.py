@@ -13,6 +13,7 @@ import typer
 from pystore import __version__
 from pystore.cli import backups, files, forgetting, migrations, repairing, schemas, stores
 from pystore.cli.shared import app
+from pystore.cli.terminal import show_what_can_be_shown
 
 __all__ = ["app", "backups", "files", "forgetting", "main", "migrations", "repairing", "schemas", "stores"]
 
@@ -32,4 +33,5 @@ def _options(
 
 def main() -> None:
     """The entry point `pystore`."""
+    show_what_can_be_shown()
     app()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from pystore.backup.format import GZIP_MARK
 from pystore.backup.lines import Source
 from pystore.backup.restore import check_file
 from pystore.backup.sealed import unsealed
@@ -35,11 +37,14 @@ from pystore.verification import verify_log
 MOST_TOLD = 20
 """Problems that are told in words."""
 _SQLITE_MARK = b"SQLite format 3\0"
+_ZIP_MARK = b"PK\x03\x04"
+_BACKUP_MARK = b'{"pystore":'
 
 
 @command("inspect")
 async def inspect(file: File, passphrase_file: PassphraseFile = None, as_json: AsJson = False) -> None:
     """Say what a backup holds and what is wrong with it. Changes nothing."""
+    _check_backup(file)
     passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
         summary = await _verify(chunks(file), passphrase, progress, salvage=True)
@@ -58,8 +63,7 @@ async def verify(
     """Check every event of a backup or a store: form, content against digest, place in its chain; of a store also what it shows."""
     passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
-        with file.open("rb") as opened:
-            is_store = opened.read(len(_SQLITE_MARK)) == _SQLITE_MARK
+        is_store = _begin(file).startswith(_SQLITE_MARK)
         summary = await (_verify_store(file, schema, progress) if is_store else _verify(chunks(file), passphrase, progress, salvage=False))
     conflicts = f", {summary['conflicts']:,} set aside because they do not fit" if summary.get("conflicts") else ""
     answer(summary, [f"{file} is sound: {counted(summary['events'], 'event')}{conflicts}."], as_json=as_json)
@@ -72,12 +76,13 @@ async def restore(
     mode: Annotated[
         Literal["merge", "replace"], typer.Option(help="merge: add what the store lacks. replace: put the backup in its place.")
     ] = "merge",
-    salvage: Annotated[bool, typer.Option("--salvage", help="Take the good part of a damaged backup.")] = False,
+    salvage: Annotated[bool, typer.Option("--salvage", help="Take the good part of a damaged backup, what fits of an older one.")] = False,
     passphrase_file: PassphraseFile = None,
     schema: Application = THE_ASSISTANT,
     as_json: AsJson = False,
 ) -> None:
     """Bring a backup into a store, made if it is not there. All of it is checked before anything changes."""
+    _check_backup(file)
     passphrase = _passphrase_for(file, passphrase_file)
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress, create=True, recover=True) as opened:
@@ -86,6 +91,7 @@ async def restore(
         f"{counted(summary['new'], 'event')} came in, {summary['known']:,} were there already."
         if mode == "merge" else f"{store} now holds the {counted(summary['events'], 'event')} of {file}.",
         *([_waits(summary["waiting"])] if summary["waiting"] else []),
+        *([_aside(summary["conflicts"])] if summary["conflicts"] else []),
         *(f"left out: line {problem['line']}: {problem['why']}" for problem in summary["problems"]),
     ], as_json=as_json)
 
@@ -118,10 +124,14 @@ async def save(
     answer({"file": str(file), "events": events, "bytes": size}, [line], as_json=as_json)
 
 
-@command("import")
+@command(
+    "import", stopped="Stopped. What had come in until then is kept: undo the import to take it out, or bring the file in again for more."
+)
 async def import_file(file: File, store: StoreFile, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
     """Bring in another program's export: ChatGPT's or Claude's .zip, or JSONL. What is there already is not added again."""
     data = file.read_bytes()
+    if _begin(file).startswith((_SQLITE_MARK, _BACKUP_MARK)):
+        raise FormatError(f"{file} was made by pystore. Bring a backup in with `pystore restore`; make one of a store with `pystore save`.")
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress, create=True) as opened:
             result = await opened.import_file(data, file.name, on_progress=progress)
@@ -132,6 +142,25 @@ async def import_file(file: File, store: StoreFile, schema: Application = THE_AS
         f"{counted(result['events'], 'event')} came in from {result['kind']}: {counts or 'nothing'}.",
         *(f"not understood: {place['where']}: {place['why']}" for place in result["not_understood"]),
     ], as_json=as_json)
+
+
+def _begin(file: Path) -> bytes:
+    """The first bytes of a file, unpacked."""
+    with file.open("rb") as opened:
+        begin = opened.read(4096)
+    try:
+        return zlib.decompressobj(31).decompress(begin) if begin.startswith(GZIP_MARK) else begin
+    except zlib.error:
+        return b""
+
+
+def _check_backup(file: Path) -> None:
+    """Raise FormatError for what is surely no backup, with the command that takes it."""
+    begin = _begin(file)
+    if begin.startswith(_SQLITE_MARK):
+        raise FormatError(f"{file} is a store, not a backup. Check it with `pystore verify`, make a backup of it with `pystore save`.")
+    if begin.startswith(_ZIP_MARK):
+        raise FormatError(f"{file} is not a pystore backup. If it is an export of another program, bring it in with `pystore import`.")
 
 
 async def _verify_store(file: Path, schema: Schema, progress: Progress) -> dict[str, Any]:
@@ -169,6 +198,10 @@ def _waits(events: int) -> str:
     return f"{counted(events, 'event')} dated in the future: kept aside until that time comes. Check this device's clock."
 
 
+def _aside(events: int) -> str:
+    return f"{counted(events, 'event')} set aside because {'it does' if events == 1 else 'they do'} not fit."
+
+
 def _described(summary: dict[str, Any]) -> list[str]:
     lines = [
         f"name         {summary['name']}",
@@ -181,6 +214,8 @@ def _described(summary: dict[str, Any]) -> list[str]:
         lines.append(f"from         {summary['first']} to {summary['last']}")
     if summary["waiting"]:
         lines.append(f"waiting      {summary['waiting']:,} from the future, kept aside until their time comes")
+    if summary["conflicts"]:
+        lines.append(f"conflicts    {summary['conflicts']:,} set aside because they do not fit")
     problems = summary["problems"]
     lines.append(f"problems     {len(problems) or 'none'}")
     return [*lines, *(f"             line {problem['line']}: {problem['why']}" for problem in problems)]

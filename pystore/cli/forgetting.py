@@ -20,6 +20,8 @@ Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @command("erase")
 async def erase(store: StoreFile, ids: Ids, yes: Sure = False, schema: Application = THE_ASSISTANT, as_json: AsJson = False) -> None:
     """Remove the content of events for good: from the store, its backups, and every replica that merges. Cannot be undone."""
+    if not store.exists():
+        raise await no_store(store)
     _ask(f"The content of {' '.join(ids)} goes for good, from backups too.", sure=yes)
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress, write=True) as opened:

@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, StoreFile, command, open_store
-from pystore.cli.terminal import Progress, answer, counted
+from pystore.cli.terminal import Progress, answer, counted, printable
+from pystore.errors import MigrationError
+from pystore.migration import MOST_TOLD
 
 
 @command("migrate")
@@ -24,9 +26,13 @@ async def migrate(
     if report["from"] == report["to"]:
         lines = [f"{store} is of version {report['to']} already."]
     elif dry_run:
-        problems = [f"  {problem['why']}" for problem in report["problems"]]
-        verdict = "It would not work:" if problems else "It would work."
-        lines = [f"{counted(report['events'], 'event')}, {report['upcast']:,} in an older form. {verdict}", *problems]
+        found = f"{counted(report['events'], 'event')}, {report['upcast']:,} in an older form."
+        if problems := report["problems"]:
+            told = [f"  {printable(problem['why'])}" for problem in problems[:MOST_TOLD]]
+            more = [f"  and {len(problems) - MOST_TOLD:,} more (all of them with --json)"] if len(problems) > MOST_TOLD else []
+            raise MigrationError("\n".join([f"{found} It would not work:", *told, *more]), **report)
+        lines = [f"{found} It would work."]
     else:
-        lines = [f"{store} went from version {report['from']} to {report['to']}. Backup before it: {report['backup']}."]
+        before = f" Backup before it: {report['backup']}." if report["backup"] else ""
+        lines = [f"{store} went from version {report['from']} to {report['to']}.{before}"]
     answer(report, lines, as_json=as_json)

@@ -130,8 +130,13 @@ async def no_store(path: Path) -> UnavailableError:
     return UnavailableError(f"There is no store at {path}.{there}", path=str(path), backups=backups)
 
 
-def command(name: str, *, among: typer.Typer = app) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], None]:
-    """Make an async function a command `among` others, by its signature; what it refuses is said in one line."""
+def command(
+    name: str, *, among: typer.Typer = app, stopped: str = "Stopped. What was not finished left no trace."
+) -> Callable[[Callable[..., Coroutine[Any, Any, None]]], None]:
+    """Make an async function a command `among` others, by its signature; what it refuses is said in one line.
+
+    `stopped`: what is said when a person stops it.
+    """
 
     def register(function: Callable[..., Coroutine[Any, Any, None]]) -> None:
         @functools.wraps(function)
@@ -150,7 +155,7 @@ def command(name: str, *, among: typer.Typer = app) -> Callable[[Callable[..., C
                 reason = error.strerror or str(error)
                 _refuse(type(error).__name__, f"{error.filename}: {reason}" if error.filename else reason, {}, 1, as_json=as_json)
             except KeyboardInterrupt:
-                _refuse("Stopped", "Stopped. What was not finished left no trace.", {}, 1, as_json=as_json)
+                _refuse("Stopped", stopped, {}, 1, as_json=as_json)
 
         among.command(name)(run)
 
@@ -172,7 +177,10 @@ PassphraseFile = Annotated[
 def passphrase_of(path: Path | None, *, ask: str | None = None, twice: bool = False) -> str | None:
     """The passphrase in a file; else what a person types when `ask`ed on a terminal. Raises PassphraseError if there is none."""
     if path is not None:
-        return path.read_text().split("\n", 1)[0]
+        try:
+            return path.read_text("utf-8-sig").split("\n", 1)[0]  # some editors put a mark before UTF-8
+        except UnicodeDecodeError as error:
+            raise PassphraseError(f"The passphrase in {path} cannot be read: it is not UTF-8. Save the file as UTF-8.") from error
     if ask is None:
         return None
     if not sys.stdin.isatty():

@@ -108,7 +108,7 @@ async def redo(store: StoreFile, ids: Ids, schema: Application = THE_ASSISTANT, 
 
 def _tell_recorded(appended: list[Appended], *, as_json: bool) -> None:
     words = f"Done. To take it back: undo {appended[0].id}" if appended else "It was so already; nothing was recorded."
-    answer([{"id": one.id, "hlc": one.hlc} for one in appended], words, as_json=as_json)
+    answer([{"id": one.id, "hlc": one.hlc} for one in appended], [words], as_json=as_json)
 
 
 def _tell(view: Store | Past, sql: str, parameters: list[str] | None, *, as_json: bool) -> None:

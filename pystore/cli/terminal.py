@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any, Self
@@ -38,6 +39,13 @@ class Progress:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def show_what_can_be_shown() -> None:
+    """Let what the terminal has no characters for appear as question marks, instead of ending the program. JSON is UTF-8 in any case."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def answer(value: Any, lines: Sequence[str], *, as_json: bool) -> None:

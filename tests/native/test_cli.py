@@ -189,6 +189,9 @@ def test_a_past_moment_is_asked_and_changes_are_undone_and_redone(tmp_path: Path
     assert refusal("undo", tmp_path / "none.pystore", started[0]["id"]) == "UnavailableError"
     assert not (tmp_path / "none.pystore").exists()
     assert len(answer("events", store, "--text", "THE")) > 0
+    (line,) = pystore("undo", store, started[0]["id"]).stdout.splitlines()
+    assert line.startswith("Done. To take it back: undo ")
+    assert pystore("undo", store, started[0]["id"]).stdout == "It was so already; nothing was recorded.\n"
 
 
 def test_events_are_listed_newest_first_and_filtered(store: Path) -> None:
@@ -417,11 +420,14 @@ def test_a_store_of_an_older_version_is_migrated_when_asked_and_not_before(tmp_p
     two, bad = ("a.pystore", "--schema", "texts_two:schema"), ("a.pystore", "--schema", "texts_bad:schema")
     assert answer("query", two[0], "SELECT * FROM text", *two[1:]) == [{"text": "hello"}]
     assert answer("migrate", *two, "--dry-run")["problems"] == []
-    assert "would not work" in pystore("migrate", *bad, "--dry-run").stdout
+    assert refusal("migrate", *bad, "--dry-run") == "MigrationError"
+    assert "It would not work:\n  event " in pystore("migrate", *bad, "--dry-run").stderr
     assert refusal("migrate", *bad) == "MigrationError"
     assert answer("migrate", *two, "--dry-run")["from"] == 1
     assert answer("migrate", *two)["backup"]
     assert "already" in pystore("migrate", *two).stdout
+    assert refusal("migrate", "a.pystore", "--schema", "texts_one:schema") == "NewerVersionError"
+    assert refusal("backup", "restore", "a.pystore", "000001-manual-000000000000", "--schema", "texts_one:schema") == "ReadOnlyError"
 
 
 def test_a_protected_backup_needs_its_passphrase(saved: Path, tmp_path: Path) -> None:
@@ -544,3 +550,70 @@ def test_the_backups_of_a_damaged_store_can_be_listed_and_checked(lost: Path) ->
     assert pystore("query", lost, "SELECT 1").exit_code == 1
     (backup,) = answer("backup", "list", lost)
     assert answer("backup", "verify", lost, backup["id"])["events"] == 401
+
+
+def test_a_file_given_to_the_wrong_command_is_told_with_the_right_one(store: Path, backup: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.pystore"
+    assert "pystore verify" in pystore("inspect", store).stderr
+    assert "pystore save" in pystore("restore", store, new).stderr
+    assert "pystore import" in pystore("inspect", EXPORT).stderr
+    assert "pystore import" in pystore("restore", EXPORT, new).stderr
+    assert "pystore restore" in pystore("import", backup, new).stderr
+    assert "pystore restore" in pystore("import", store, new).stderr
+    assert refusal("erase", new, "x:1") == "UnavailableError"
+    assert not new.exists()
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "pystore.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False, env={**os.environ, **environment})
+
+
+def test_what_a_terminal_cannot_show_stops_no_answer(store: Path) -> None:
+    sql = "SELECT 'B\u00fccher \u6f22' AS x"
+    shown = run("query", store, sql, PYTHONIOENCODING="cp1252")
+    assert (shown.returncode, shown.stdout.split()) == (0, [b"x", b"B\xfccher", b"?"])
+    for_programs = run("query", store, sql, "--json", PYTHONIOENCODING="cp1252")
+    assert json.loads(for_programs.stdout.decode()) == [{"x": "B\u00fccher \u6f22"}]
+
+
+def test_a_passphrase_is_read_as_utf_8_on_every_system(store: Path, tmp_path: Path) -> None:
+    with_mark, without, latin = tmp_path / "with", tmp_path / "without", tmp_path / "latin"
+    with_mark.write_bytes("\ufeffgr\u00fc\u00dfe\r\n".encode())
+    without.write_bytes("gr\u00fc\u00dfe".encode())
+    latin.write_bytes("gr\u00fc\u00dfe".encode("latin-1"))
+    answer("save", store, tmp_path / "x.sealed", "--passphrase-file", with_mark)
+    assert answer("verify", tmp_path / "x.sealed", "--passphrase-file", without)["events"] == 401
+    assert refusal("verify", tmp_path / "x.sealed", "--passphrase-file", latin) == "PassphraseError"
+
+
+def test_a_stopped_import_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pystore.cli.terminal.Progress.__call__", stop)
+        stopped = pystore("import", EXPORT, tmp_path / "x.pystore"), pystore("save", tmp_path / "x.pystore", tmp_path / "x.jsonl")
+    assert [result.exit_code for result in stopped] == [1, 1]
+    assert "What had come in until then is kept" in stopped[0].stderr
+    assert "left no trace" in stopped[1].stderr
+    assert len(answer("events", tmp_path / "x.pystore", "--type", "$imported")) == 1
+    assert not (tmp_path / "x.jsonl").exists()
+
+
+def test_restoring_tells_what_does_not_fit(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    started = {"conversation_id": "c", "title": "One", "created_at": "2026-01-02T03:04:05.678Z"}
+
+    async def write(name: str) -> None:
+        async with await Store.open(schema, name, platform=MemoryPlatform()) as store:
+            await store.append_json(json.dumps({"type": "conversation.started", "data": started}).encode())
+            (folder / name).write_bytes(b"".join([chunk async for chunk in store.save()]))
+
+    for name in ("a.jsonl", "b.jsonl"):
+        asyncio.run(write(name))
+    new = tmp_path / "x.pystore"
+    assert pystore("restore", folder / "a.jsonl", new).stdout == "1 event came in, 0 were there already.\n"
+    assert pystore("restore", folder / "b.jsonl", new).stdout.splitlines()[1] == "1 event set aside because it does not fit."
