@@ -121,7 +121,7 @@ async def _problems(projection: Projection, report: dict[str, Any], on_progress:
     """What is wrong with a view of this version, folded from nothing beside the one that is shown."""
     noted = versions.Shown.from_meta(await projection.log.storage.meta())
     state = projection.log.state
-    if noted is not None and (noted.epoch, noted.app) != (state.epoch, report["from"]):
+    if noted is not None and noted.app != report["from"]:
         noted = None
     folded = await projection.fold(state.marks, from_nothing=True, on_progress=on_progress)
     if folded is None:
@@ -132,7 +132,7 @@ async def _problems(projection: Projection, report: dict[str, Any], on_progress:
             (replica, seq, why) for replica, seq, why in view.conflicts()
             if not any(span.replica == replica and span.first <= seq <= span.last for span in before)
         ]
-        problems = _told(view, aside, noted.records if noted is not None and noted.segment == state.segment else {})
+        problems = _told(view, aside, noted.records if noted is not None and noted.is_of(state.epoch, state.segment) else {})
     report["events"], report["upcast"] = folded.shown.events, 0
     for segment in await projection.log.all_segments():
         report["upcast"] += sum(_is_older(event, projection.schema) for event in events_in(segment.body))

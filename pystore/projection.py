@@ -125,7 +125,7 @@ class Projection:
         if not self.is_older:
             return self.view.counts(), len(self.view.conflicts())
         noted, state = versions.Shown.from_meta(await self.log.storage.meta()), self.log.state
-        if noted is None or (noted.epoch, noted.segment) != (state.epoch, state.segment):
+        if noted is None or not noted.is_of(state.epoch, state.segment):
             return {}, 0
         return noted.records, sum(span.last - span.first + 1 for text in noted.conflicts if (span := Span.parse(text)))
 

@@ -61,6 +61,10 @@ class Shown(pydantic.BaseModel):
         except (KeyError, pydantic.ValidationError):
             return None
 
+    def is_of(self, epoch: str, segment: int) -> bool:
+        """Whether nothing was changed since."""
+        return (self.epoch, self.segment) == (epoch, segment)
+
     def to_meta(self) -> dict[str, bytes]:
         """As it is kept in the log's metadata."""
         return {SHOWN: codec.encode(self.model_dump(mode="json"))}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pystore import codec, migration
+from pystore import codec, migration, recovery
 from pystore.assistant import schema as assistant
 from pystore.errors import ConflictError, MigrationError, PyStoreError, ReadOnlyError, ValidationError
 from pystore.event import Event, Recorded
@@ -149,13 +149,16 @@ async def test_conflicts_that_were_there_before_stop_no_migration(platform: Memo
         assert len(await store.conflicts()) == 1
 
 
-async def test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform: MemoryPlatform) -> None:
+@pytest.mark.parametrize("is_repaired", [False, True])
+async def test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform: MemoryPlatform, is_repaired: bool) -> None:
     await older(platform)
     async with await Store.open(ONE, "b", platform=platform) as other:
         await other.append(TextWritten(id="3", text="the same id"))
         file = await saved(other)
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.restore([file])
+    if is_repaired:
+        await recovery.repair(platform, "a")
     async with await Store.open(THREE, "a", platform=platform) as store:
         assert store.read_only is None
         assert len(await store.conflicts()) == 1
@@ -164,7 +167,7 @@ async def test_a_conflict_is_known_from_before_however_short_the_store_was_open(
 async def test_where_it_is_not_known_what_the_old_version_had_set_aside_every_conflict_stops_the_migration(
     platform: MemoryPlatform,
 ) -> None:
-    await test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform)
+    await test_a_conflict_is_known_from_before_however_short_the_store_was_open(platform, is_repaired=False)
     platform.kept["a"].meta["versions"] = platform.kept["b"].meta["versions"]
     for meta in (b"", b"{", b"null"):
         platform.kept["a"].meta[SHOWN] = meta
