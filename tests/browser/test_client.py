@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.support.chromium import Launch
-from tests.support.client_page import Client, note
+from tests.support.client_page import LATER_SCHEMA, Client, note
 
 
 @pytest.fixture(params=["shared", "dedicated"])
@@ -357,3 +357,17 @@ def test_a_log_removed_while_it_is_open_is_missed_and_not_made_anew(client: Clie
     assert client.notes() == []
     client.append(note("3"))
     assert client.notes() == ["3"]
+
+
+def test_a_migration_that_failed_is_tried_again_and_the_log_can_be_written_to(client: Client) -> None:
+    client.append(note("1"))
+    client.visit()
+    assert "the check 'the first try'" in client.open(schema=LATER_SCHEMA)["read_only"]
+    assert client.states()[-1] == "read-only"
+    assert client.refused("store.rename('x')")["code"] == "ReadOnlyError"
+    report = client.run("return store.migrate()")
+    assert (report["from"], report["to"], report["problems"]) == (1, 2, [])
+    assert (client.states()[-1], client.run("return store.info.read_only")) == ("ready", None)
+    client.append({"type": "note.added", "data": {"note_id": "2", "title": "hello"}})
+    assert client.query("SELECT * FROM note") == [{"note_id": "1", "title": "hello"}, {"note_id": "2", "title": "hello"}]
+    assert client.refused("store.startOver()")["code"] == "ValidationError"

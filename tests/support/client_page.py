@@ -10,6 +10,7 @@ from playwright.sync_api import BrowserContext, Page
 PATIENCE_MS = 60_000
 """For what waits for Python on a busy machine."""
 SCHEMA = "notes_under_test:schema"
+LATER_SCHEMA = "notes_under_test:later"
 DEADLY_SCHEMA = "notes_under_test:deadly"
 
 

@@ -1,4 +1,6 @@
-"""A small application for the tests of the client, in two versions: `schema`, and `deadly`, which cannot bear one word."""
+"""A small application for the tests of the client: `schema`; `deadly`, which cannot bear one word; and `later`, a version later, which
+cannot take over old notes at its first try.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +39,36 @@ def _notes(name: str, *, is_deadly: bool) -> Schema:
 
 schema = _notes("notes", is_deadly=False)
 deadly = _notes("notes", is_deadly=True)
+
+
+def _later() -> Schema:
+    later = Schema("notes", app=2, views=2)
+    tries: list[str] = []
+
+    class NoteAdded(Event):
+        note_id: str
+        title: str
+
+    later.event("note.added", 2)(NoteAdded)
+    later.table("CREATE TABLE note (note_id TEXT PRIMARY KEY, title TEXT NOT NULL)")
+
+    @later.upcast("note.added", 1)
+    def text_is_called_title(data: dict[str, Any]) -> dict[str, Any]:
+        return {"note_id": data["note_id"], "title": data["text"]}
+
+    @later.on(NoteAdded)
+    def note_added(view: View, event: Recorded) -> None:
+        view.execute("INSERT INTO note VALUES (?, ?)", (event.data.note_id, event.data.title))
+
+    class Checks(dict[str, str]):
+        """Checks that fail when they are looked at for the first time."""
+
+        def items(self) -> Any:
+            tries.append("")
+            return {"the first try": "SELECT 1" if len(tries) == 1 else "SELECT 1 WHERE 0"}.items()
+
+    later.checks = Checks()
+    return later
+
+
+later = _later()
