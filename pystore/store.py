@@ -26,6 +26,8 @@ from pystore.errors import (
     QuotaError,
     ReadOnlyError,
     StorageError,
+    StoreLostError,
+    TailLostError,
     ValidationError,
 )
 from pystore.event import Draft, Event, Recorded, new_replica_id
@@ -70,6 +72,7 @@ class Store:
         self._upkeep: asyncio.Task[None] | None = None
         self._stir = asyncio.Event()
         self._witnessed: LogState | None = None
+        self._lost: tuple[StoreLostError | TailLostError, LogState] | None = None
         self._closed = False
 
     @property
@@ -87,6 +90,14 @@ class Store:
         """Why nothing can be written, or None. That may change when another tab is of a newer version."""
         return self.projection.read_only
 
+    @property
+    def lost(self) -> StoreLostError | TailLostError | None:
+        """What had been lost when this was opened with `recover`, until something is written; else None."""
+        if self._lost is None:
+            return None
+        error, left = self._lost
+        return error if (left.epoch, left.events) == (self.log.state.epoch, self.log.state.events) else None
+
     # -- opening and closing
 
     @classmethod
@@ -100,7 +111,8 @@ class Store:
         `name` is what people call a new log (default: `log`). `before_each` is told of every event before it is projected;
         events in `quarantine` are left out of the view. Others' events that are dated further than `max_future_ms` ahead of the wall
         clock wait until it has come so far. Raises NewerVersionError, CorruptError, StoreLostError or TailLostError (what was here is
-        gone, or its end is; with `recover` what is left is opened, to restore a backup into it or to go on), or another StorageError.
+        gone, or its end is; with `recover` what is left is opened, to restore a backup into it or to go on: see `lost`), or another
+        StorageError.
 
         Data of an older version of the application are migrated, or, with `migrate=False` and where that fails, opened for reading only.
         A development version (`schema.app == 0`) may be told by `destroy_development` to remove its own data if they cannot be opened.
@@ -152,16 +164,17 @@ class Store:
         error = None if noted is None else witness.lost(noted, self.log.state, is_stored=self.log.state.segment > 0)
         if error is None:
             return
+        error.details["backups"] = await vault.described()
         if not recover:
-            error.details["backups"] = await vault.described()
             raise error
         # Under the old one there may be other events elsewhere with the numbers that would come now.
         self.projection.shown = self.log.state = self.log.state._replace(writer=new_replica_id())
+        self._lost = error, self.log.state
 
     async def _note_witness(self) -> None:
-        """Note how far the log has come, if backups are made here and it is not noted yet."""
+        """Note how far the log has come, if backups are made here and it is not noted yet. What was lost is told until more is written."""
         state = self.log.state
-        if self.backups.follows_clock and state is not self._witnessed and state.segment > 0:
+        if self.backups.follows_clock and state is not self._witnessed and state.segment > 0 and self.lost is None:
             await witness.write((await self.backups.vault()).storage, state, self.platform.now_ms())
             self._witnessed = state
 

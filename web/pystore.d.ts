@@ -199,7 +199,7 @@ export interface OpenOptions {
   schema?: string;
   onProgress?: Progress;
   onState?: (state: State) => void;
-  /** Open what is left of a log that was lost, as `StoreLostError` and `TailLostError` tell: to restore a backup into it, or to go on. */
+  /** Open what is left of a log that was lost, as `StoreLostError` and `TailLostError` tell: to restore a backup into it, or to go on. It stays lost until something is written. */
   recover?: boolean;
   /** Others' events that are dated further ahead of the clock wait until it has come so far. */
   maxFutureMs?: number;

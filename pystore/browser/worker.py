@@ -306,6 +306,8 @@ async def _open(
         raise
     if opened.schema != schema:
         raise ValidationError(f"The log {log!r} is open as {opened.schema}. Close it before it is opened as {schema}.")
+    if store.lost is not None and not options.get("recover"):
+        raise store.lost  # somebody only looks at what is left
     state = store.log.state
     return {
         "log": log, "name": state.name, "events": state.events, "replica": state.writer, "read_only": store.read_only,

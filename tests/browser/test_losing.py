@@ -58,8 +58,8 @@ def test_a_deleted_database_is_told_and_nothing_begins_by_itself(context: Browse
 
 
 @pytest.fixture
-def lost_assistant(context: BrowserContext, site: str, watch: Watch) -> AssistantPage:
-    """A page whose assistant, with a conversation that is in a backup, was lost."""
+def lost_assistant(context: BrowserContext, site: str, watch: Watch, tmp_path: Path) -> AssistantPage:
+    """A page whose assistant was lost. One conversation of it is in a backup and in a file, a later one in neither."""
     watch.allow(r"favicon\.ico")
     assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()
     assistant.start_empty()
@@ -67,7 +67,10 @@ def lost_assistant(context: BrowserContext, site: str, watch: Watch) -> Assistan
     expect(assistant.conversations.first).to_contain_text("One")
     log: str = assistant.page.evaluate("pystore.store.log")
     assistant.page.evaluate("pystore.store.backups.create('before')")
-    noted(assistant.page, log, 3)
+    assistant.room("Data")
+    assistant.saved_file(tmp_path)
+    assistant.append(*a_conversation("two", "Two", "Hello"))
+    noted(assistant.page, log, 5)
     assistant.page.close()
     page = context.new_page()
     page.goto(f"{site}manifest.webmanifest")  # a page of the same origin that opens nothing
@@ -78,12 +81,51 @@ def lost_assistant(context: BrowserContext, site: str, watch: Watch) -> Assistan
 def test_a_person_brings_back_the_newest_backup_of_what_was_lost(lost_assistant: AssistantPage) -> None:
     assistant, page = lost_assistant, lost_assistant.page
     expect(page.get_by_role("heading", name="What was kept of My assistant is gone")).to_be_visible(timeout=PATIENCE_MS)
+    offered = page.get_by_role("listitem").filter(has_text="newest good backup")
+    expect(offered).to_contain_text("At most 2 changes made after it are not in it.")
     page.get_by_role("button", name="Bring it back").click()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
-    expect(assistant.notices.filter(has_text="are back")).to_be_visible()
+    expect(assistant.notices.filter(has_text="3 changes are back")).to_contain_text("2 changes are still missing")
     page.reload()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
     assistant.in_step()
+
+
+def test_choosing_no_file_or_not_restoring_it_begins_nothing(lost_assistant: AssistantPage, tmp_path: Path) -> None:
+    assistant, page = lost_assistant, lost_assistant.page
+    lost = page.get_by_role("heading", name="What was kept of My assistant is gone")
+    with page.expect_file_chooser():  # and nothing is chosen
+        page.get_by_role("button", name="Choose a file").click()
+    expect(lost).to_be_visible()
+    expect(assistant.chip).not_to_have_text("Saved")
+
+    (file,) = tmp_path.glob("*.jsonl")
+    assistant.give(file, "Choose a file")
+    expect(assistant.dialog).to_contain_text("Restore this backup?", timeout=PATIENCE_MS)
+    assistant.close_dialog()
+    expect(lost).to_be_visible()
+    page.reload()
+    expect(lost).to_be_visible(timeout=PATIENCE_MS)
+
+
+def test_a_backup_that_cannot_be_brought_back_leaves_the_choice(lost_assistant: AssistantPage) -> None:
+    assistant, page = lost_assistant, lost_assistant.page
+    bring = page.get_by_role("button", name="Bring it back")
+    expect(bring).to_be_visible(timeout=PATIENCE_MS)
+    log = page.evaluate("location.hash").split("/")[1]
+    page.evaluate(
+        """async (log) => {
+          let at = await navigator.storage.getDirectory();
+          for (const name of ['pystore-vault', `log-${log}`]) at = await at.getDirectoryHandle(name);
+          await at.removeEntry('chunks', { recursive: true });
+        }""",
+        log,
+    )
+    bring.click()
+    expect(assistant.notices).to_be_visible(timeout=PATIENCE_MS)
+    expect(bring).to_be_visible()
+    page.reload()
+    expect(bring).to_be_visible(timeout=PATIENCE_MS)
 
 
 def test_a_person_may_start_over_and_restore_later(lost_assistant: AssistantPage) -> None:

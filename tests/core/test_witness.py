@@ -51,6 +51,29 @@ async def test_looking_at_what_is_left_and_dying_loses_no_warning(platform: Memo
         await Store.open(SCHEMA, "a", platform=platform)
 
 
+async def test_a_loss_is_told_until_something_is_written(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    older = copy.deepcopy(platform.kept["a"])
+    await store.append(note("lost"))
+    await store.upkeep()
+    await store.close()
+    platform.kept["a"] = older
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        again.backups.follow_clock()
+        await again.upkeep(now=True)
+        assert isinstance(again.lost, TailLostError)
+        assert [one["events"] for one in again.lost.details["backups"]] == [20]
+    with pytest.raises(TailLostError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        again.backups.follow_clock()
+        await again.rename("what is left")
+        assert again.lost is None
+        await again.upkeep()
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert again.lost is None
+
+
 async def test_a_store_without_its_newest_events_says_so_and_goes_on_under_another_name(platform: MemoryPlatform) -> None:
     store = await kept_store(platform)
     older = copy.deepcopy(platform.kept["a"])

@@ -206,11 +206,8 @@ export class App {
     this.changed();
   }
 
-  /**
-   * Open an assistant's store; show what was seen of it last until then.
-   * @param {string} log @param {{ recover?: boolean }} [options] `recover`: also if it was lost
-   */
-  async open(log, { recover = false } = {}) {
+  /** Open an assistant's store; show what was seen of it last until then. @param {string} log */
+  async open(log) {
     const turn = ++this._opening;
     const before = this.store;
     this.store = null;
@@ -232,7 +229,6 @@ export class App {
     before?.close();
     try {
       const store = await openStore(log, {
-        recover,
         onState: (state) => turn === this._opening && this.setStatus(state),
         onProgress: (stage, done, total) => turn === this._opening && this.showOpening({ stage, done, total }),
       });
@@ -328,10 +324,10 @@ export class App {
     this.changed();
   }
 
-  /** Remove the open assistant again if nothing was ever written to it: it was only made to look at a file. */
+  /** Remove the open assistant again if it was only made to look at a file: nothing was ever written to it, and nothing is known of it. */
   async leaveEmpty() {
     const { log, store } = this;
-    if (store === null || this.logs.some((one) => one.log === log && one.events > 0)) return;
+    if (store === null || this.logs.some((one) => one.log === log && one.events !== 0)) return;
     const { events } = await store.stats();
     if (events === 0) await this.forget();
   }
@@ -435,6 +431,35 @@ export class App {
       const stop = this.listen(look);
       look();
     });
+  }
+
+  /**
+   * Do something with the open assistant's store; of one that was lost, with what is left of it: nothing begins unless `act` writes.
+   * @template Result
+   * @param {(store: Store) => Promise<Result>} act
+   * @returns {Promise<Result>}
+   */
+  async reach(act) {
+    if (this.lost === null || this.log === null) return act(await this.ready());
+    const store = await openStore(this.log, { recover: true });
+    try {
+      return await act(store);
+    } finally {
+      store.close();
+    }
+  }
+
+  /**
+   * The same, and an assistant that was lost is open afterwards. If `act` fails it is as lost as before.
+   * @template Result
+   * @param {(store: Store) => Promise<Result>} act
+   * @returns {Promise<Result>}
+   */
+  async recover(act) {
+    const { lost, log } = this;
+    const result = await this.reach(act);
+    if (lost !== null && log !== null && this.lost === lost) await this.open(log);
+    return result;
   }
 
   /**

@@ -202,10 +202,10 @@ function Unsound({ problems }) {
 // -- restoring
 
 /**
- * Show what a backup holds and what restoring it would do.
+ * Show what a backup holds and what restoring it would do, to the assistant that it was saved from.
  * @param {App} app
  * @param {File} file
- * @param {{ log?: unknown, name?: unknown }} header
+ * @param {{ log?: unknown, name?: unknown }} header what it says of itself; of a protected one nothing, before it was opened
  * @param {string | null} [passphrase] of a protected one
  */
 export async function previewRestore(app, file, header, passphrase = null) {
@@ -216,10 +216,10 @@ export async function previewRestore(app, file, header, passphrase = null) {
   if (!app.logs.some((one) => one.log === target)) app.logs = [...app.logs, { log: target, name, events: 0 }];
   try {
     const inspected = await app.work(`Reading ${file.name}`, async (options) => {
-      const store = target === app.log ? await app.ready() : await app.open(target);
-      return store && /** @type {Promise<Inspected>} */ (store.inspect(file, { passphrase, ...options }));
+      if (target !== app.log && await app.open(target) === null && app.lost === null) return null; // why is told already
+      return app.reach((store) => /** @type {Promise<Inspected>} */ (store.inspect(file, { passphrase, ...options })));
     });
-    if (inspected === null) return; // why is told already
+    if (inspected === null) return;
     app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} passphrase=${passphrase} />`);
   } catch (error) {
     if (problem(error).code === 'PassphraseError') app.show(() => html`<${OpenDialog} file=${file} isWrong />`);
@@ -249,8 +249,7 @@ function RestorePreview({ file, inspected, passphrase }) {
     if (!isReady) return;
     app.show(null);
     try {
-      const store = await app.ready();
-      const done = await app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isPart, passphrase, ...options }));
+      const done = await app.recover((store) => app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isPart, passphrase, ...options })));
       await app.readLogs();
       app.readStats();
       app.go('conversations');

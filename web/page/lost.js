@@ -22,34 +22,38 @@ export function Lost() {
   /** @type {Backup | undefined} */
   const backup = details.backups?.find((/** @type {Backup} */ one) => one.damaged === null && one.verified?.good !== false);
 
-  /** Open what is left, and bring back what `act` finds. @param {(store: import('../pystore.js').Store) => Promise<unknown>} act */
-  const recover = async (act) => {
-    const store = await app.open(log, { recover: true });
-    if (store === null) return;
-    await app.attempt(() => act(store));
+  const still = backup && Math.max(0, details.events - Math.max(details.here ?? 0, backup.events ?? 0));
+
+  const bringBack = () => tried(app, async () => {
+    const { id, time } = /** @type {Backup} */ (backup);
+    const { new: events } = await app.recover((store) => app.work('Bringing back the backup', (options) => store.backups.restore(id, 'merge', options)));
     await app.readLogs();
-  };
-  const bringBack = () => recover(async (store) => {
-    const { new: events } = await app.work('Bringing back the backup', (options) => store.backups.restore(/** @type {Backup} */ (backup).id, 'merge', options));
     app.go('conversations');
-    app.notice('news', `${count(events, 'change')} are back.`, `The backup was made ${precisely(/** @type {Backup} */ (backup).time)}. What came after it is not in it.`);
+    const gone = details.events - (details.here ?? 0) - events;
+    app.notice('news', `${count(events, 'change')} are back.`, gone > 0
+      ? `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made after the backup, between ${precisely(time)} and ${precisely(details.at)}.`
+      : `That is all that was here ${precisely(details.at)}.`);
   });
-  const fromFolder = () => app.attempt(async () => {
+  const fromFolder = () => tried(app, async () => {
     const file = await newestMirrored(log);
     if (file === null) throw new Error('There is no file in that folder, or this page may not read it.');
-    await recover(() => takeFiles(app, [file]));
+    await takeFiles(app, [file]);
   });
-  const fromFile = () => recover(async () => chooseFiles(app));
+  // What was lost is told until something is written: the name is.
+  const begin = () => tried(app, async () => {
+    await app.recover((store) => store.rename(details.name));
+    await app.readLogs();
+  });
   const goOn = () => app.show(() => isTail ? html`
     <${Dialog} title="Go on without them?">
       <p>What is left is opened. The newest ${count(missing(details), 'change')} stay in the backups that have them.</p>
       <footer>
         <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>
-        <button type="button" class="button danger" onClick=${() => { app.show(null); void recover(async () => {}); }}>Go on without them</button>
+        <button type="button" class="button danger" onClick=${() => { app.show(null); void begin(); }}>Go on without them</button>
       </footer>
     <//>
   ` : html`
-    <${TypedNameDialog} title="Start over with nothing?" name=${details.name} action="Start over" onDone=${() => recover((store) => store.rename(details.name))}>
+    <${TypedNameDialog} title="Start over with nothing?" name=${details.name} action="Start over" onDone=${begin}>
       <p>The assistant <b dir="auto">${details.name}</b> begins anew, empty. Its backups stay, and can be restored later.</p>
     <//>
   `);
@@ -60,7 +64,8 @@ export function Lost() {
         ${' '}They were last seen here ${ago(details.at)}. This browser has cleared them, or someone did. Nothing was begun anew: choose what to do.</p>
       <ol>
         ${backup && html`<li>
-          <p><b>Bring back the newest good backup</b><br />It was made ${ago(backup.time)} (${precisely(backup.time)}) and holds ${count(backup.events ?? 0, 'change')}.</p>
+          <p><b>Bring back the newest good backup</b><br />It was made ${ago(backup.time)} (${precisely(backup.time)}) and holds ${count(backup.events ?? 0, 'change')}.
+            ${' '}${still ? `At most ${count(still, 'change')} made after it are not in it.` : 'Nothing that is known of is missing from it.'}</p>
           <button type="button" class="button primary" onClick=${bringBack}>Bring it back</button>
         </li>`}
         ${folder !== null && html`<li>
@@ -69,7 +74,7 @@ export function Lost() {
         </li>`}
         <li>
           <p><b>Restore a file that you saved</b></p>
-          <button type="button" class="button" onClick=${fromFile}><${Icon} name="up" />Choose a file</button>
+          <button type="button" class="button" onClick=${() => chooseFiles(app)}><${Icon} name="up" />Choose a file</button>
         </li>
         <li>
           <p><b>${isTail ? 'Go on with what is left' : 'Start over with nothing'}</b></p>
@@ -79,6 +84,9 @@ export function Lost() {
     </div>
   `;
 }
+
+/** Do something, and tell if it fails. @param {App} app @param {() => Promise<unknown>} act */
+const tried = (app, act) => act().catch((error) => app.fail(error));
 
 /** @param {Record<string, any>} details */
 const missing = ({ missing: spans }) => Object.values(/** @type {Record<string, [number, number]>} */ (spans)).reduce((sum, [first, last]) => sum + last - first + 1, 0);

@@ -47,6 +47,7 @@
  * @property {{ where: string, why: string }[]} not_understood
  *
  * @typedef {object} Inspected what a backup holds, and what restoring it would do
+ * @property {string} log the assistant that it was saved from
  * @property {string} name
  * @property {string | null} saved_at
  * @property {number} events
