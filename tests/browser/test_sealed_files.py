@@ -75,3 +75,32 @@ def test_a_person_saves_a_protected_file_and_restores_it_elsewhere(page: Page, l
     expect(other.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
     other.dialog.get_by_role("button", name="Restore").click()
     expect(other.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+
+
+def test_a_protected_file_goes_to_the_assistant_it_was_saved_from(page: Page, site: str, tmp_path: Path) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    assistant.room("Data")
+    page.get_by_role("button", name="Save a protected file").click()
+    assistant.dialog.get_by_label("Passphrase").fill(PASSPHRASE)
+    assistant.dialog.get_by_label("The same again").fill(PASSPHRASE)
+    with page.expect_download() as download:
+        assistant.dialog.get_by_role("button", name="Save the file").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    saved_from = page.evaluate("pystore.store.log")
+    page.locator(".switcher").click()
+    page.get_by_role("button", name="New assistant").click()
+    assistant.dialog.get_by_label("Name").fill("Another")
+    assistant.dialog.get_by_role("button", name="Create").click()
+    expect(page.locator(".switcher")).to_contain_text("Another")
+    assistant.in_step()
+    assistant.room("Data")
+    assistant.give(file)
+    assistant.dialog.get_by_label("Passphrase").fill(PASSPHRASE)
+    assistant.dialog.get_by_role("button", name="Open it").click()
+    expect(assistant.dialog).to_contain_text("All of it is here already", timeout=PATIENCE_MS)
+    assert page.evaluate("pystore.store.log") == saved_from
+    assistant.close_dialog()
+    assert sorted(row["name"] for row in page.evaluate("pystore.listLogs()")) == ["Another", "My assistant"]

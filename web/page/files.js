@@ -18,7 +18,7 @@ import { PROGRAMS, count, day, grouped, moment, problem, size } from './words.js
 /** @typedef {import('./types.js').Imported} Imported */
 
 export const ACCEPTED = '.zip,.json,.jsonl,.gz,.sealed,application/zip,application/json';
-const LOG_NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
+const LOG_NAME = /^[\w. -]{1,100}$/;
 const MOST_TOLD = 50; // of what was not understood
 
 /**
@@ -212,7 +212,7 @@ export async function previewRestore(app, file, header, passphrase = null) {
   const log = typeof header.log === 'string' && LOG_NAME.test(header.log) ? header.log : null;
   const name = typeof header.name === 'string' && header.name ? header.name.slice(0, 200) : 'Restored';
   if (!app.logsKnown) await app.readLogs();
-  const target = log ?? app.log ?? newLogName(name);
+  const target = log ?? (header.log === undefined ? app.log : null) ?? newLogName(name);
   if (!app.logs.some((one) => one.log === target)) app.logs = [...app.logs, { log: target, name, events: 0 }];
   try {
     const inspected = await app.work(`Reading ${file.name}`, async (options) => {
@@ -220,7 +220,10 @@ export async function previewRestore(app, file, header, passphrase = null) {
       return app.reach((store) => /** @type {Promise<Inspected>} */ (store.inspect(file, { passphrase, ...options })));
     });
     if (inspected === null) return;
-    app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} passphrase=${passphrase} />`);
+    if (header.log === undefined && inspected.log !== target) {
+      await app.leaveEmpty();
+      await previewRestore(app, file, inspected, passphrase);
+    } else app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} passphrase=${passphrase} />`);
   } catch (error) {
     if (problem(error).code === 'PassphraseError') app.show(() => html`<${OpenDialog} file=${file} isWrong />`);
     else app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
