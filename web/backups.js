@@ -177,7 +177,7 @@ class Mirror {
     await file.write(blob);
     await file.close();
     const written = await (await directory.getFileHandle(name)).getFile();
-    if (written.size !== blob.size) throw new PyStoreError('StorageError', `${name} was not written to its end. Is the disk full?`);
+    if (await checksum(written) !== await checksum(blob)) throw new PyStoreError('StorageError', `${name} is not as it was written. Is the disk full, or damaged?`);
     await keep(this.#log, { directory, copied: newest.id, at: new Date().toISOString(), error: null });
     await this.#prune(directory);
   }
@@ -189,6 +189,9 @@ class Mirror {
     for (const name of ours.sort().slice(0, -MIRRORED_DAYS)) await directory.removeEntry(name);
   }
 }
+
+/** @param {Blob} file */
+const checksum = async (file) => `${new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()))}`;
 
 /** @param {string} log @param {string} name of a file */
 const isMirrored = (log, name) => name.startsWith(`${log}-`) && /^\d{4}-\d\d-\d\d\.jsonl\.gz$/.test(name.slice(log.length + 1));

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.assistant_page import DATA, PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.axe import findings
 from tests.support.chromium import Launch, kill
 from tests.support.client_page import Client, note
 
@@ -126,6 +128,126 @@ def test_backups_are_copied_into_a_folder_by_themselves(page: Page, client_site:
     client.open("another")
     mirrored = "(await (await (await navigator.storage.getDirectory()).getDirectoryHandle('mine')).getFileHandle(a)).getFile()"
     assert client.run(f"return store.restore(await {mirrored})", files[0].removeprefix("/mine/"))["new"] == 2
+
+
+def test_the_folder_keeps_thirty_days_and_what_is_not_ours(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(note("1"))
+    days = [f"notes-2026-{month:02}-{day:02}.jsonl.gz" for month in (1, 2) for day in range(1, 21)]
+    client.run(
+        """
+        const mine = await (await navigator.storage.getDirectory()).getDirectoryHandle('mine', { create: true });
+        for (const name of [...a, ...b]) await mine.getFileHandle(name, { create: true });
+        await store.backups.mirrorTo(mine);
+        """,
+        days,
+        others := ["notes-of-mine.jsonl.gz", "notes-2-2026-01-01.jsonl.gz"],
+    )
+    names = [name.removeprefix("/mine/") for name in client.run(FILES_OF_THE_VAULT) if name.startswith("/mine/")]
+    ours = [name for name in names if name.startswith("notes-2026")]
+    assert len(ours) == 30
+    assert ours[:-1] == days[-29:]
+    assert set(others) < set(names)
+
+
+def test_a_copy_that_cannot_be_read_back_as_it_was_is_told(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(note("1"))
+    client.run("""
+        const { write } = FileSystemWritableFileStream.prototype;
+        FileSystemWritableFileStream.prototype.write = async function (blob) { // a bad disk
+          const bytes = new Uint8Array(await blob.arrayBuffer());
+          bytes[bytes.length >> 1] ^= 1;
+          return write.call(this, bytes);
+        };
+        window.mine = await (await navigator.storage.getDirectory()).getDirectoryHandle('mine', { create: true });
+    """)
+    assert client.refused("store.backups.mirrorTo(window.mine)")["code"] == "StorageError"
+    assert client.run("return store.backups.mirror()") is None
+
+
+@pytest.fixture
+def assistant_with_folder(page: Page, site: str) -> AssistantPage:
+    """A page whose backups are copied into a folder, in its Data room."""
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    page.evaluate("""async () => {
+      const root = await navigator.storage.getDirectory();
+      await pystore.store.backups.create('before');
+      await pystore.store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
+    }""")
+    assistant.room("Data")
+    expect(page.locator(".safety[data-level=good]")).to_contain_text("copied into your folder mine", timeout=PATIENCE_MS)
+    return assistant
+
+
+MIRRORED = """async ([log, change]) => {
+  const settled = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const database = await settled(indexedDB.open('pystore-mirrors'));
+  const mirrors = database.transaction('mirrors', 'readwrite').objectStore('mirrors');
+  await settled(mirrors.put({ ...await settled(mirrors.get(log)), ...change, ...window.mirrored }, log));
+  database.close();
+}"""
+
+
+def test_a_folder_that_may_not_be_written_is_told(assistant_with_folder: AssistantPage, tmp_path: Path) -> None:
+    page = assistant_with_folder.page
+    # A folder that was dropped may be read, and written only after the browser has asked: as one chosen at an earlier visit.
+    page.evaluate("""() => {
+      for (const type of ['dragenter', 'dragover', 'drop']) {
+        document.addEventListener(type, (event) => {
+          event.preventDefault();
+          event.stopImmediatePropagation();
+          if (type === 'drop') window.dropped = event.dataTransfer.items[0].getAsFileSystemHandle();
+        }, true);
+      }
+    }""")
+    (tmp_path / "my folder").mkdir()
+    data = {"items": [], "files": [str(tmp_path / "my folder")], "dragOperationsMask": 1}
+    devtools = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 200, "data": data})
+    assert page.evaluate("async () => (await dropped).queryPermission({ mode: 'readwrite' })") == "prompt"
+    page.evaluate("async () => { window.mirrored = { directory: await dropped }; }")
+    page.evaluate(MIRRORED, [page.evaluate("pystore.store.log"), {}])
+    page.reload()
+    expect(page.locator(".safety[data-level=fair]")).to_contain_text("folder my folder gets no new copies", timeout=PATIENCE_MS)
+    expect(page.locator(".safety")).to_contain_text("Choose the folder again")
+    assert findings(page) == []
+
+
+def test_a_folder_that_is_gone_is_told_and_a_person_reminded_of_a_file(assistant_with_folder: AssistantPage) -> None:
+    page = assistant_with_folder.page
+    page.evaluate("""async () => {
+      await (await navigator.storage.getDirectory()).removeEntry('mine', { recursive: true });
+      await pystore.store.backups.create('later');
+      const at = new Date(Date.now() - 40 * 86_400_000).toISOString();
+      localStorage.setItem(`pystore/saved/${pystore.store.log}`, JSON.stringify({ at, events: 1 }));
+    }""")
+    page.reload()
+    expect(page.locator(".safety[data-level=fair]")).to_contain_text("The last copy failed", timeout=PATIENCE_MS)
+    expect(assistant_with_folder.notices).to_contain_text("Your last file is from 40 days ago.", timeout=PATIENCE_MS)
+
+
+def test_a_person_is_reminded_of_a_file_when_the_last_is_old(assistant_with_folder: AssistantPage) -> None:
+    assistant, page = assistant_with_folder, assistant_with_folder.page
+    page.evaluate("pystore.store.backups.stop()")
+    assistant.append(*a_conversation("two", "Two", "Hello"))
+    old = page.evaluate("new Date(Date.now() - 40 * 86_400_000).toISOString()")
+    page.evaluate(MIRRORED, [page.evaluate("pystore.store.log"), {"at": old}])
+    page.evaluate("(at) => localStorage.setItem(`pystore/saved/${pystore.store.log}`, JSON.stringify({ at, events: 1 }))", old)
+    page.reload()
+    expect(page.locator(".safety[data-level=fair]")).to_contain_text("The last copy was made 40 days ago", timeout=PATIENCE_MS)
+    reminder = assistant.notices.filter(has_text="Your last file is from 40 days ago.")
+    with page.expect_download():
+        reminder.get_by_role("button", name="Save a file").click()
+    expect(page.locator(".safety[data-level=good]")).to_contain_text("It holds everything.")
 
 
 def test_a_person_backs_up_goes_on_and_gets_it_back(page: Page, site: str, tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ import { ago, count, grouped, moment, precisely, size } from './words.js';
 /** @typedef {import('../pystore.js').Mirror} Mirror */
 /** @typedef {{ list: Backup[], stats: BackupStats, mirror: Mirror | null }} Known */
 
+/** A copy outside this browser that is as old is a good one still, whatever came after it. */
+export const RECENT_DAYS = 7;
+
 const REFRESH_MS = 30_000;
 const FEW = 6;
 const DAY_MS = 86_400_000;
@@ -59,6 +62,18 @@ export function useBackups() {
   return [known?.store === store ? known : undefined, () => setTurn((n) => n + 1)];
 }
 
+/**
+ * Why the copies in the folder are not what they should be, and what to do; '' if they hold everything, or almost.
+ * @param {Mirror} mirror @param {Backup[]} list @param {number} events how many there are now
+ */
+export function folderTrouble({ allowed, error, at, copied }, list, events) {
+  if (!allowed) return 'The browser asks again whether this page may write there. Choose the folder again.';
+  if (error !== null) return `The last copy failed: ${error}`;
+  const isWhole = list.find(({ id }) => id === copied)?.events === events;
+  if (at === null || isWhole || Date.now() - new Date(at).getTime() < RECENT_DAYS * DAY_MS) return '';
+  return `The last copy was made ${ago(at)}, and does not hold everything. See whether backups are made, and choose the folder again.`;
+}
+
 /** @param {{ backups: Known | undefined, lookAgain: () => void }} props */
 export function BackupsCard({ backups: known, lookAgain }) {
   const app = useApp();
@@ -99,7 +114,7 @@ export function BackupsCard({ backups: known, lookAgain }) {
           </ul>
           ${list.length > FEW && html`<p><button type="button" class="link" aria-expanded=${isAll} onClick=${() => setAll(!isAll)}>${isAll ? 'Show fewer' : `Show all ${grouped(list.length)}`}</button></p>`}
         `}
-        <${Outside} stats=${stats} mirror=${known?.mirror ?? null} onChange=${change} />
+        <${Outside} stats=${stats} mirror=${known?.mirror ?? null} trouble=${known?.mirror ? folderTrouble(known.mirror, list, app.stats?.events ?? app.seen?.events ?? 0) : ''} onChange=${change} />
       `}
     </section>
   `;
@@ -160,9 +175,11 @@ function Row({ backup, onChange }) {
   `;
 }
 
-/** What leaves the browser: the folder, where the browser can write to one, else a reminder. */
-/** @param {{ stats: BackupStats, mirror: Mirror | null, onChange: (act: (store: import('../pystore.js').Store) => Promise<unknown>) => void }} props */
-function Outside({ stats, mirror, onChange }) {
+/**
+ * What leaves the browser: the folder, where the browser can write to one, and a reminder.
+ * @param {{ stats: BackupStats, mirror: Mirror | null, trouble: string, onChange: (act: (store: import('../pystore.js').Store) => Promise<unknown>) => void }} props
+ */
+function Outside({ stats, mirror, trouble, onChange }) {
   /** @type {any} */ const picker = window;
   const choose = () => onChange(async (store) => {
     try {
@@ -179,8 +196,7 @@ function Outside({ stats, mirror, onChange }) {
       <div class="deeds"><button type="button" class="button" onClick=${choose}><${Icon} name="down" />Choose a folder</button></div>
     ` : html`
       <p>They are copied into the folder <b dir="auto">${mirror.folder}</b>${mirror.at ? `, last ${ago(mirror.at)}` : ''}.</p>
-      ${!mirror.allowed && html`<p class="bad"><${Icon} name="warn" />The browser asks again whether this page may write there. Choose the folder again.</p>`}
-      ${mirror.error && html`<p class="bad"><${Icon} name="warn" />The last copy failed: ${mirror.error}</p>`}
+      ${trouble && html`<p class="bad"><${Icon} name="warn" />${trouble}</p>`}
       <div class="deeds">
         <button type="button" class="button" onClick=${choose}>Choose the folder again</button>
         <button type="button" class="button" onClick=${() => onChange((store) => store.backups.mirrorTo(null))}>Copy no more</button>
@@ -194,15 +210,18 @@ function Outside({ stats, mirror, onChange }) {
   `;
 }
 
-/** Remind of a file, once a day, if the last one is older than people chose and no folder gets copies. @param {App} app */
+/** Remind of a file, once a day, if the last one is older than people chose and no folder gets good copies. @param {App} app */
 export async function remindOfFile(app) {
   const { store, log } = app;
   if (store === null || log === null || !app.hasData) return;
-  const [{ remind_days: days, oldest }, mirror] = await Promise.all([store.backups.stats(), store.backups.mirror()]);
+  const [{ remind_days: days, oldest }, list, mirror, { events }] = await Promise.all([
+    store.backups.stats(), store.backups.list(), store.backups.mirror(), store.stats(),
+  ]);
+  const isCopied = mirror !== null && folderTrouble(mirror, list, events) === '';
   const since = lastFile(app)?.at ?? oldest;
   const key = `pystore/saved/${log}/reminded`;
   const before = recall(key) ?? 0;
-  if (days === 0 || mirror !== null || since === null || Date.now() - new Date(since).getTime() < days * DAY_MS || Date.now() - before < DAY_MS) return;
+  if (days === 0 || isCopied || since === null || Date.now() - new Date(since).getTime() < days * DAY_MS || Date.now() - before < DAY_MS) return;
   remember(key, Date.now());
   const file = lastFile(app);
   app.notice('news', file ? `Your last file is from ${ago(file.at)}.` : 'There is no copy outside this browser yet.', 'A file keeps everything safe if this browser or this device is lost.', [

@@ -3,7 +3,7 @@
 import { html } from 'htm/preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
-import { BackupsCard, useBackups } from './backups.js';
+import { BackupsCard, RECENT_DAYS, folderTrouble, useBackups } from './backups.js';
 import { TypedNameDialog, PromptDialog } from './dialogs.js';
 import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
@@ -53,15 +53,17 @@ function safety(app, backups) {
     return { level: 'fair', sentence: 'What you write here is saved. What another window wrote does not show here.', advice: `${app.status.message} Reload this page; if that does not help, save a file.` };
   }
   if (events === 0) return { level: 'fair', sentence: 'There is nothing to lose yet.', advice: 'Once there is, this tells how safe it is.' };
-  if (file && (since === 0 || days < 7)) {
+  if (file && (since === 0 || days < RECENT_DAYS)) {
     const rest = since === 0 ? 'It holds everything.' : `${count(since, 'change')} came after it.`;
     return {
       level: 'good', sentence: `Kept in this browser, and in a file you saved ${ago(file.at)}.`,
       advice: `${rest} Keep the file where you would find it if this device were lost.`,
     };
   }
-  const folder = backups?.mirror?.at && !backups.mirror.error ? backups.mirror : null;
+  const folder = backups?.mirror;
   if (folder) {
+    const trouble = folderTrouble(folder, backups.list, events);
+    if (trouble) return { level: 'fair', sentence: `Kept in this browser. Your folder ${folder.folder} gets no new copies.`, advice: `${trouble} Or save a file.` };
     return {
       level: 'good', sentence: `Kept in this browser, and copied into your folder ${folder.folder} ${ago(folder.at ?? '')}.`,
       advice: 'Let the folder be on another disk, or one that is itself backed up, to be safe if this device is lost.',
