@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.axe import findings
 from tests.support.chromium import Launch, Watch
 from tests.support.client_page import Client, note
 
@@ -150,20 +151,20 @@ def test_a_profile_with_everything_cleared_but_a_file_comes_back(launch: Launch,
     expect(second.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
 
 
-def damage(client: Client, how: str) -> None:
-    """Do something to the first record of the log behind the store's back."""
-    client.run(f"""
+def damage(page: Page, log: str, how: str, *, first: bool = True) -> None:
+    """Do something to the first record of a log, or the last, behind the store's back."""
+    page.evaluate(f"""async ([log, direction]) => {{
         const settled = (request) => new Promise((resolve, reject) => {{
           request.onsuccess = () => resolve(request.result);
           request.onerror = () => reject(request.error);
         }});
-        const database = await settled(indexedDB.open('pystore/notes'));
+        const database = await settled(indexedDB.open(`pystore/${{log}}`));
         await settled(database.transaction('checkpoints', 'readwrite').objectStore('checkpoints').clear());
         const records = database.transaction('segments', 'readwrite').objectStore('segments');
-        const cursor = await settled(records.openCursor());
+        const cursor = await settled(records.openCursor(null, direction));
         {how}
         database.close();
-    """)
+    }}""", [log, "next" if first else "prev"])
 
 
 FLIP = "const { body } = cursor.value; body[body.length >> 1] ^= 1; await settled(cursor.update({ ...cursor.value, body }));"
@@ -178,7 +179,7 @@ def test_a_damaged_record_is_named_and_comes_back_from_a_backup(context: Browser
     client.run("return store.backups.create()")
     client.page.close()
     client = Client.in_new_window(context, client_site, "dedicated")
-    damage(client, how)
+    damage(client.page, "notes", how)
     assert client.refused("client.openStore('notes', { schema: 'notes_under_test:schema' })")["code"] == "CorruptError"
     readable = client.run("return (await client.saveDamaged('notes', { schema: 'notes_under_test:schema' })).text()")
     assert '"damage"' in readable.split("\n")[0]
@@ -209,3 +210,34 @@ def test_a_damaged_checkpoint_costs_a_fold_and_nothing_else(context: BrowserCont
     client.open()
     assert len(client.notes()) == 700
     assert client.run("return store.verify()")["sound"]
+
+
+def test_a_person_goes_on_without_what_is_damaged_only_by_name_and_after_a_file(
+    context: BrowserContext, site: str, watch: Watch, tmp_path: Path
+) -> None:
+    watch.allow(r"favicon\.ico")
+    assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    assistant.append(*a_conversation("two", "Two", "Hello"))
+    log = assistant.page.evaluate("pystore.store.log")
+    assistant.page.close()
+    page = context.new_page()
+    page.goto(f"{site}manifest.webmanifest")  # a page of the same origin that opens nothing
+    damage(page, log, FLIP, first=False)
+    page.evaluate("async () => (await navigator.storage.getDirectory()).removeEntry('pystore-vault', { recursive: true }).catch(() => {})")
+    assistant = AssistantPage(page, f"{site}?worker=dedicated").visit()
+    page.get_by_role("button", name="Repair from backups").click()
+    page.get_by_role("button", name="Go on without what is damaged").click()
+    expect(assistant.dialog).to_contain_text("2 events are damaged and in no backup", timeout=PATIENCE_MS)
+    go_on = assistant.dialog.get_by_role("button", name="Go on without it")
+    expect(go_on).to_be_disabled()
+    assert findings(page) == []
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    with page.expect_download() as download:
+        go_on.click()
+    download.value.save_as(tmp_path / "readable.jsonl")
+    assert "Hello" in (tmp_path / "readable.jsonl").read_text()
+    expect(assistant.notices.filter(has_text="2 changes could not be brought back.")).to_be_visible(timeout=PATIENCE_MS)
+    expect(assistant.conversations).to_have_count(1)
+    expect(assistant.conversations.first).to_contain_text("One")
