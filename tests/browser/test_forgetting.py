@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
+from tests.support.assistant_page import DATA, PATIENCE_MS, AssistantPage, a_conversation
 from tests.support.chromium import Launch, kill
 from tests.support.client_page import Client, note
 from tests.support.raw_storage import raw_storage
@@ -76,6 +76,7 @@ def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
     assert SECRET.encode() in raw
     assistant.room("Data")
     page.get_by_role("button", name="Forget this assistant").click()
+    expect(assistant.dialog).to_contain_text("1 conversation, 1 message, and 1 backup of it")
     assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
     assistant.dialog.get_by_role("button", name="Forget it for good").click()
     expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
@@ -98,3 +99,20 @@ def test_a_person_erases_a_message_on_the_timeline(page: Page, site: str) -> Non
     assistant.room("Conversations")
     expect(page.get_by_text(SECRET)).to_have_count(0)
     assert SECRET.encode() not in raw_storage(page)
+
+
+def test_a_person_erases_a_whole_import_only_by_name(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.bring_in(DATA / "chatgpt-small.zip", "Bring in my ChatGPT or Claude export")
+    assistant.close_dialog()
+    assistant.room("Timeline")
+    page.locator(".change", has_text="Imported").click()
+    page.get_by_role("button", name="Erase all of it").click()
+    erase = assistant.dialog.get_by_role("button", name="Erase all of it for good")
+    expect(assistant.dialog).to_contain_text("chatgpt-small.zip")
+    expect(assistant.dialog).to_contain_text("Damaged backups go as a whole")
+    expect(erase).to_be_disabled()
+    assistant.dialog.get_by_label("To go on, type the name").fill("ChatGPT")
+    erase.click()
+    expect(page.locator(".change", has_text="Erased for good")).to_be_visible(timeout=PATIENCE_MS)
+    assert assistant.query("SELECT count(*) AS n FROM message") == [{"n": 0}]

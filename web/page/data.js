@@ -189,15 +189,17 @@ function told(event) {
   return text ? `${what}: ${text.length > 80 ? `${text.slice(0, 80)}…` : text}` : what;
 }
 
-function Assistant() {
+/** @param {{ backups: Known | undefined }} props */
+function Assistant({ backups }) {
   const app = useApp();
   const rename = () => app.show(() => html`
     <${PromptDialog} title="Rename this assistant" label="Name" value=${app.name} action="Rename" onDone=${(/** @type {string} */ name) => app.rename(name)} />
   `);
   const forget = () => app.show(() => html`
     <${TypedNameDialog} title="Forget this assistant?" name=${app.name} action="Forget it for good" onDone=${() => app.forget()}>
-      <p>Everything of <b dir="auto">${app.name}</b> is removed from this browser: ${stats(app)}. This cannot be undone.</p>
-      <p>Files that you saved are not touched. ${lastFile(app) ? `You saved one ${ago(lastFile(app)?.at ?? '')}.` : 'You have not saved one.'}
+      <p>Everything of <b dir="auto">${app.name}</b> is removed from this browser: ${stats(app)}, and ${backups ? count(backups.list.length, 'backup') : 'all backups'} of it. This
+        cannot be undone.</p>
+      <p>Files that you saved${backups?.mirror && html`, and the copies in your folder <b dir="auto">${backups.mirror.folder}</b>,`} are not touched. ${lastFile(app) ? `You saved one ${ago(lastFile(app)?.at ?? '')}.` : 'You have not saved one.'}
         ${' '}<button type="button" class="link" onClick=${() => saveFile(app, false)}>Save a file first</button></p>
     <//>
   `);

@@ -4,9 +4,9 @@ import { html } from 'htm/preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { useApp, useLater } from './hooks.js';
 import { Conversations } from './conversations.js';
-import { Dialog } from './dialogs.js';
+import { Dialog, TypedNameDialog } from './dialogs.js';
 import { EventPages } from './event_pages.js';
-import { kindOf, named, plainly, sentence } from './happened.js';
+import { broughtIn, kindOf, named, plainly, sentence } from './happened.js';
 import { Icon } from './icons.js';
 import { Plot } from './plot.js';
 import { VirtualList } from './virtual.js';
@@ -335,11 +335,20 @@ function EraseButton({ event, text }) {
     await app.attempt((store) => app.work('Erasing', () => store.erase(event.id), { canCancel: false }));
     app.forgetShown();
   };
-  const ask = () => app.show(() => html`
-    <${Dialog} title=${all ? 'Erase all that came in with this file?' : 'Erase this for good?'}>
+  const told = html`
+    <p>What ${all ? 'they say' : 'it says'} goes from this browser, its backups included, and from every other copy that this assistant is merged with from now on.
+      Damaged backups go as a whole: they may hold it too. That it happened stays recorded.</p>
+    <p>This cannot be undone. Files that you saved, and folders of yours with copies, are not touched.</p>
+  `;
+  const ask = () => app.show(() => all ? html`
+    <${TypedNameDialog} title="Erase all that came in with this file?" name=${app.name} action="Erase all of it for good" onDone=${erase}>
+      <p><b dir="auto">${text}</b>: ${broughtIn(event.data.counts)}.</p>
+      ${told}
+    <//>
+  ` : html`
+    <${Dialog} title="Erase this for good?">
       ${text && html`<p class="quoted" dir="auto">${text.slice(0, 200)}</p>`}
-      <p>What it says goes from this browser, its backups included, and from every other copy that this assistant is merged with from now on.
-        That it happened stays recorded. This cannot be undone. Files that you saved, and folders of yours with copies, are not touched.</p>
+      ${told}
       <footer>
         <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>
         <button type="button" class="button danger" onClick=${erase}>Erase it for good</button>
