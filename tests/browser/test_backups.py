@@ -276,6 +276,54 @@ def test_a_person_backs_up_goes_on_and_gets_it_back(page: Page, site: str, tmp_p
     with page.expect_download() as download:
         row.get_by_role("button", name="as a file").click()
     assert download.value.suggested_filename.endswith(".jsonl")
+    row.get_by_role("button", name="Remove the backup").click()
+    expect(assistant.dialog).to_contain_text("become free. It cannot be brought back.")
+    assistant.dialog.get_by_role("button", name="Remove it").click()
+    expect(row).to_have_count(0)
+
+
+def test_a_person_stops_backups_and_has_them_made_again(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    assistant.room("Data")
+    card = page.get_by_role("region", name="Backups", exact=True)
+    card.get_by_role("button", name="Stop making them").click()
+    expect(card).to_contain_text("They are not made by themselves: you stopped that.", timeout=PATIENCE_MS)
+    card.get_by_role("button", name="Make them again").click()
+    expect(card).to_contain_text("They are made by themselves every 15 minutes")
+    expect(page.get_by_role("list", name="Backups").get_by_role("listitem").first).to_be_visible(timeout=2 * PATIENCE_MS)
+
+
+def test_without_a_private_file_system_backups_are_made_restored_and_what_they_are_worth_is_told(launch: Launch, site: str) -> None:
+    context = launch(options=("--disable-blink-features=FileSystemAccess,FileSystemAccessLocal,FileSystemAccessOriginPrivate",))
+    assistant = AssistantPage(context.pages[0], f"{site}?worker=dedicated").visit()
+    page = assistant.page
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    (worker,) = page.workers
+    has_none = "typeof FileSystemFileHandle === 'undefined' && !('getDirectory' in navigator.storage)"
+    assert page.evaluate(has_none)
+    assert worker.evaluate(has_none)
+    assistant.room("Data")
+    card = page.get_by_role("region", name="Backups", exact=True)
+    expect(card).to_contain_text("only beside your data: what befalls the one may befall the other.", timeout=PATIENCE_MS)
+    expect(card.get_by_role("button", name="Choose a folder")).to_have_count(0)
+    page.get_by_role("button", name="Back up now").click()
+    assistant.dialog.get_by_label("What is it for?").fill("before the summer")
+    assistant.dialog.get_by_role("button", name="Back up").click()
+    row = card.get_by_role("listitem").filter(has_text="before the summer")
+    expect(row).to_contain_text("good", timeout=PATIENCE_MS)
+    assert findings(page) == []
+    assistant.append(*a_conversation("later", "What came later", "Hello"))
+    page.reload()
+    row.get_by_role("button", name="Look at the backup").click()
+    assistant.dialog.get_by_text("Replace everything here").click()
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    assistant.dialog.get_by_role("button", name="Replace everything").click()
+    expect(assistant.notices.filter(has_text="restored")).to_be_visible(timeout=PATIENCE_MS)
+    assert assistant.query("SELECT title FROM conversation") == [{"title": "One"}]
+    assert page.evaluate("pystore.store.backups.verify()")["damaged"] == {}
 
 
 def test_backups_are_made_by_the_clock_from_the_start(page: Page, site: str) -> None:

@@ -152,7 +152,8 @@ function Row({ backup, onChange }) {
   const take = () => app.attempt(async () => download(await file(), `${app.name} ${name}`));
   const remove = () => app.show(() => html`
     <${Dialog} title="Remove this backup?">
-      <p>The backup of ${precisely(time)} goes for good. The others, and what is here now, stay.</p>
+      <p>The backup of ${precisely(time)}${label && html`, <b dir="auto">${label}</b>,`} goes, and ${size(own)} become free. It cannot be brought back. The other
+        backups, and what is here now, stay.</p>
       <footer>
         <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>
         <button type="button" class="button danger" onClick=${() => { app.show(null); onChange((store) => store.backups.remove(id)); }}>Remove it</button>
