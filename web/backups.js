@@ -158,7 +158,8 @@ class Mirror {
       try {
         await this.#copy(kept);
       } catch (error) {
-        await keep(this.#log, { ...kept, error: `${/** @type {Error} */ (error).message}` });
+        const { name, message } = /** @type {Error} */ (error);
+        await keep(this.#log, { ...kept, error: FAILURES[name] ?? message });
       } finally {
         release();
       }
@@ -189,6 +190,14 @@ class Mirror {
     for (const name of ours.sort().slice(0, -MIRRORED_DAYS)) await directory.removeEntry(name);
   }
 }
+
+/** What the browser's errors say of a folder. @type {Record<string, string>} */
+const FAILURES = {
+  NotFoundError: 'The folder is not there. It was moved or removed, or its disk is not connected.',
+  NotAllowedError: 'This page may not write there.',
+  NoModificationAllowedError: 'Another program or window writes there.',
+  QuotaExceededError: 'There is no space left there.',
+};
 
 /** @param {Blob} file */
 const checksum = async (file) => `${new Uint8Array(await crypto.subtle.digest('SHA-256', await file.arrayBuffer()))}`;

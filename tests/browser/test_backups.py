@@ -180,7 +180,7 @@ def assistant_with_folder(page: Page, site: str) -> AssistantPage:
       await pystore.store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
     }""")
     assistant.room("Data")
-    expect(page.locator(".safety[data-level=good]")).to_contain_text("copied into your folder mine", timeout=PATIENCE_MS)
+    expect(page.locator(".safety[data-level=good]")).to_contain_text("copied into your folder “mine”", timeout=PATIENCE_MS)
     return assistant
 
 
@@ -217,7 +217,7 @@ def test_a_folder_that_may_not_be_written_is_told(assistant_with_folder: Assista
     page.evaluate("async () => { window.mirrored = { directory: await dropped }; }")
     page.evaluate(MIRRORED, [page.evaluate("pystore.store.log"), {}])
     page.reload()
-    expect(page.locator(".safety[data-level=fair]")).to_contain_text("folder my folder gets no new copies", timeout=PATIENCE_MS)
+    expect(page.locator(".safety[data-level=fair]")).to_contain_text("folder “my folder” gets no new copies", timeout=PATIENCE_MS)
     expect(page.locator(".safety")).to_contain_text("Choose the folder again")
     assert findings(page) == []
 
@@ -231,7 +231,7 @@ def test_a_folder_that_is_gone_is_told_and_a_person_reminded_of_a_file(assistant
       localStorage.setItem(`pystore/saved/${pystore.store.log}`, JSON.stringify({ at, events: 1 }));
     }""")
     page.reload()
-    expect(page.locator(".safety[data-level=fair]")).to_contain_text("The last copy failed", timeout=PATIENCE_MS)
+    expect(page.locator(".safety[data-level=fair]")).to_contain_text("The last copy failed: The folder is not there.", timeout=PATIENCE_MS)
     expect(assistant_with_folder.notices).to_contain_text("Your last file is from 40 days ago.", timeout=PATIENCE_MS)
 
 
@@ -262,6 +262,8 @@ def test_a_person_backs_up_goes_on_and_gets_it_back(page: Page, site: str, tmp_p
     expect(row).to_contain_text("good")
     before = assistant.query("SELECT count(*) AS n FROM conversation")
     assistant.append(*a_conversation("later", "What came later", "Hello"))
+    expect(page.get_by_role("region", name="Backups", exact=True)).to_contain_text("2 changes came after it", timeout=PATIENCE_MS)
+    expect(page.locator(".safety")).to_contain_text("before the newest 2 changes")
     row.get_by_role("button", name="Look at the backup").click()
     expect(assistant.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
     assistant.dialog.get_by_text("Replace everything here").click()

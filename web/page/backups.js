@@ -8,7 +8,7 @@ import { download } from './download.js';
 import { lastFile, saveFile, takeFiles } from './files.js';
 import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
-import { ago, count, grouped, moment, precisely, size } from './words.js';
+import { ago, count, exactly, grouped, moment, precisely, size } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').Backup} Backup */
@@ -62,13 +62,16 @@ export function useBackups() {
   return [known?.store === store ? known : undefined, () => setTurn((n) => n + 1)];
 }
 
+/** Why something is not known yet. @param {App} app */
+export const notYet = ({ status }) => (status.state === 'error' ? 'Not known, as your data cannot be opened.' : 'Known as soon as your data is open.');
+
 /**
  * Why the copies in the folder are not what they should be, and what to do; '' if they hold everything, or almost.
  * @param {Mirror} mirror @param {Backup[]} list @param {number} events how many there are now
  */
 export function folderTrouble({ allowed, error, at, copied }, list, events) {
   if (!allowed) return 'The browser asks again whether this page may write there. Choose the folder again.';
-  if (error !== null) return `The last copy failed: ${error}`;
+  if (error !== null) return `The last copy failed: ${error} If that does not change, choose the folder again.`;
   const isWhole = list.find(({ id }) => id === copied)?.events === events;
   if (at === null || isWhole || Date.now() - new Date(at).getTime() < RECENT_DAYS * DAY_MS) return '';
   return `The last copy was made ${ago(at)}, and does not hold everything. See whether backups are made, and choose the folder again.`;
@@ -93,12 +96,14 @@ export function BackupsCard({ backups: known, lookAgain }) {
     else app.notice('error', `${count(bad, 'backup')} of ${grouped(good.length + bad)} ${bad === 1 ? 'is' : 'are'} damaged.`, 'They are marked below. The others are good; what was damaged is made anew with the next backup as far as the data are here.');
   });
   const { list = [], stats } = known ?? {};
+  const events = app.stats?.events ?? app.seen?.events ?? 0;
+  const later = Math.max(0, events - (list[0]?.events ?? events));
   const shown = isAll ? list : list.slice(0, FEW);
   return html`
     <section class="card" aria-labelledby="backups">
       <h2 id="backups">Backups</h2>
-      ${!stats ? html`<p class="small">Known as soon as your data is open.</p>` : html`
-        <p>${list[0] ? html`The newest was made <b>${ago(list[0].time)}</b>. ${count(stats.count, 'backup')}, ${size(stats.bytes)} in all.` : 'There is none yet: the first is made a few seconds after there is something to keep.'}
+      ${!stats ? html`<p class="small">${notYet(app)}</p>` : html`
+        <p>${list[0] ? html`The newest was made <b>${ago(list[0].time)}</b>${later > 0 && `; ${count(later, 'change')} came after it`}. ${count(stats.count, 'backup')}, ${size(stats.bytes)} in all.` : 'There is none yet: the first is made a few seconds after there is something to keep.'}
           ${' '}${stats.running ? `They are made by themselves every ${count(stats.minutes, 'minute')} when something changed, and kept by the hour, day and week.` : 'They are not made by themselves: you stopped that.'}</p>
         ${stats.error && html`<p class="bad"><${Icon} name="warn" />The last one could not be made: ${stats.error}</p>`}
         ${stats.where !== 'opfs' && html`<p class="bad"><${Icon} name="warn" />This browser can keep them only beside your data: what befalls the one may befall the other. Save files as well.</p>`}
@@ -114,7 +119,7 @@ export function BackupsCard({ backups: known, lookAgain }) {
           </ul>
           ${list.length > FEW && html`<p><button type="button" class="link" aria-expanded=${isAll} onClick=${() => setAll(!isAll)}>${isAll ? 'Show fewer' : `Show all ${grouped(list.length)}`}</button></p>`}
         `}
-        <${Outside} stats=${stats} mirror=${known?.mirror ?? null} trouble=${known?.mirror ? folderTrouble(known.mirror, list, app.stats?.events ?? app.seen?.events ?? 0) : ''} onChange=${change} />
+        <${Outside} stats=${stats} mirror=${known?.mirror ?? null} trouble=${known?.mirror ? folderTrouble(known.mirror, list, events) : ''} onChange=${change} />
       `}
     </section>
   `;
@@ -152,7 +157,7 @@ function Row({ backup, onChange }) {
   const take = () => app.attempt(async () => download(await file(), `${app.name} ${name}`));
   const remove = () => app.show(() => html`
     <${Dialog} title="Remove this backup?">
-      <p>The backup of ${precisely(time)}${label && html`, <b dir="auto">${label}</b>,`} goes, and ${size(own)} become free. It cannot be brought back. The other
+      <p>The backup of ${exactly(time)}${label && html`, <b dir="auto">${label}</b>,`} goes, and ${size(own)} become free. It cannot be brought back. The other
         backups, and what is here now, stay.</p>
       <footer>
         <button type="button" class="button" onClick=${() => app.show(null)}>Cancel</button>

@@ -3,7 +3,7 @@
 import { html } from 'htm/preact';
 import { useEffect, useState } from 'preact/hooks';
 import { useApp } from './hooks.js';
-import { BackupsCard, RECENT_DAYS, folderTrouble, useBackups } from './backups.js';
+import { BackupsCard, RECENT_DAYS, folderTrouble, notYet, useBackups } from './backups.js';
 import { TypedNameDialog, PromptDialog } from './dialogs.js';
 import { check, chooseFiles, lastFile, saveFile } from './files.js';
 import { sentence } from './happened.js';
@@ -52,7 +52,8 @@ function safety(app, backups) {
   if (app.status.state === 'behind') {
     return { level: 'fair', sentence: 'What you write here is saved. What another window wrote does not show here.', advice: `${app.status.message} Reload this page; if that does not help, save a file.` };
   }
-  if (events === 0) return { level: 'fair', sentence: 'There is nothing to lose yet.', advice: 'Once there is, this tells how safe it is.' };
+  const isEmpty = app.stats ? Object.keys(app.stats.by_type).every((type) => type === '$named') : events === 0;
+  if (isEmpty) return { level: 'fair', sentence: 'There is nothing to lose yet.', advice: 'Once there is, this tells how safe it is.' };
   if (file && (since === 0 || days < RECENT_DAYS)) {
     const rest = since === 0 ? 'It holds everything.' : `${count(since, 'change')} came after it.`;
     return {
@@ -63,14 +64,15 @@ function safety(app, backups) {
   const folder = backups?.mirror;
   if (folder) {
     const trouble = folderTrouble(folder, backups.list, events);
-    if (trouble) return { level: 'fair', sentence: `Kept in this browser. Your folder ${folder.folder} gets no new copies.`, advice: `${trouble} Or save a file.` };
+    if (trouble) return { level: 'fair', sentence: `Kept in this browser. Your folder “${folder.folder}” gets no new copies.`, advice: `${trouble} Or save a file.` };
     return {
-      level: 'good', sentence: `Kept in this browser, and copied into your folder ${folder.folder} ${ago(folder.at ?? '')}.`,
+      level: 'good', sentence: `Kept in this browser, and copied into your folder “${folder.folder}” ${ago(folder.at ?? '')}.`,
       advice: 'Let the folder be on another disk, or one that is itself backed up, to be safe if this device is lost.',
     };
   }
   const backup = backups?.list.find(({ damaged }) => damaged === null);
-  const and = backup ? `, with a backup made ${ago(backup.time)}` : '';
+  const later = backup ? events - (backup.events ?? 0) : 0;
+  const and = backup ? `, with a backup made ${ago(backup.time)}${later > 0 ? `, before the newest ${later === 1 ? 'change' : `${grouped(later)} changes`}` : ''}` : '';
   const copy = file ? `The file you saved ${ago(file.at)} misses ${count(since, 'change')}.` : 'There is no copy outside this browser.';
   return app.persisted
     ? { level: 'fair', sentence: `Kept in this browser, which promised not to clear it by itself${and}.`, advice: `${copy} Save a file to be safe if this device is lost.` }
@@ -132,7 +134,7 @@ function Space({ backups }) {
   return html`
     <section class="card" aria-labelledby="space">
       <h2 id="space">Space used</h2>
-      ${app.stats === null ? html`<p class="small">Known as soon as your data is open.</p>` : html`
+      ${app.stats === null ? html`<p class="small">${notYet(app)}</p>` : html`
         <div class="bar" aria-hidden="true">
           ${bytes.map(([kind, n], i) => html`<span class=${`kind-${i}`} style=${{ flexGrow: String(n) }}></span>`)}
         </div>
@@ -163,7 +165,7 @@ function Recorded() {
   return html`
     <section class="card" aria-labelledby="recorded">
       <h2 id="recorded">What is recorded</h2>
-      ${stats && html`
+      ${!stats ? html`<p class="small">${notYet(app)}</p>` : html`
         <dl class="figures">
           ${Object.entries(stats.records).filter(([kind]) => RECORDS[kind]).map(([kind, n]) => html`<div><dt>${RECORDS[kind]}</dt><dd>${grouped(n)}</dd></div>`)}
           <div><dt>Changes in all</dt><dd>${grouped(stats.events)}</dd></div>
@@ -172,7 +174,7 @@ function Recorded() {
       ${events.length > 0 && html`
         <h3>Newest changes</h3>
         <ol class="events">
-          ${events.map((event) => html`<li key=${event.id}><span dir="auto">${told(event)}</span><time dateTime=${event.time} title=${precisely(event.time)}>${moment(event.time)}</time></li>`)}
+          ${events.map((event) => html`<li key=${event.id}><span dir="auto"><${Told} event=${event} /></span><time dateTime=${event.time} title=${precisely(event.time)}>${moment(event.time)}</time></li>`)}
         </ol>
         <p><a href=${link(app.log ?? '', 'timeline')}>All changes, and what was here at any moment</a></p>
       `}
@@ -183,10 +185,10 @@ function Recorded() {
 /** @type {Record<string, string>} */
 const RECORDS = { conversation: 'Conversations', message: 'Messages' };
 
-/** What happened, and the first words of it. @param {LoggedEvent} event */
-function told(event) {
+/** What happened, and the first words of it. @param {{ event: LoggedEvent }} props */
+function Told({ event }) {
   const { what, text } = sentence(event);
-  return text ? `${what}: ${text.length > 80 ? `${text.slice(0, 80)}…` : text}` : what;
+  return html`${what}${text && html`: <bdi>${text.length > 80 ? `${text.slice(0, 80)}…` : text}</bdi>`}`;
 }
 
 /** @param {{ backups: Known | undefined }} props */
@@ -235,6 +237,7 @@ function Versions() {
     <section class="card" aria-labelledby="versions">
       <h2 id="versions">Versions</h2>
       ${app.status.state === 'read-only' && store !== null && html`<${ReadOnly} />`}
+      ${!versions && html`<p class="small">${notYet(app)}</p>`}
       <dl class="figures">
         ${versions && html`
           <div><dt>Your data</dt><dd>${versions.app.version}</dd></div>
