@@ -17,7 +17,8 @@ export function Dialog({ title, children, onClose }) {
     const before = document.activeElement;
     const dialog = /** @type {HTMLDialogElement} */ (element.current);
     dialog.showModal();
-    /** @type {HTMLElement | null} */ (dialog.querySelector('[autofocus], input:not([type=radio]), .primary'))?.focus();
+    // What is asked is read from its beginning, also where the answer is below the edge.
+    /** @type {HTMLElement | null} */ (dialog.querySelector('[autofocus], input:not([type=radio]), .primary'))?.focus({ preventScroll: true });
     return () => {
       if (before instanceof HTMLElement) before.focus();
     };

@@ -7,7 +7,7 @@ import { useApp } from './hooks.js';
 import { Dialog, TypedNameDialog } from './dialogs.js';
 import { chooseFiles, takeFiles } from './files.js';
 import { Icon } from './icons.js';
-import { ago, count, precisely } from './words.js';
+import { ago, count, exactly } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').Backup} Backup */
@@ -31,8 +31,8 @@ export function Lost() {
     app.go('conversations');
     const gone = details.events - (details.here ?? 0) - events;
     app.notice('news', `${count(events, 'change')} are back.`, gone > 0
-      ? `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made after the backup, between ${precisely(time)} and ${precisely(details.at)}.`
-      : `That is all that was here ${precisely(details.at)}.`);
+      ? `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made after the backup, between ${exactly(time)} and ${exactly(details.at)}.`
+      : `That is all that was here on ${exactly(details.at)}.`);
   });
   const fromFolder = () => tried(app, async () => {
     const file = await newestMirrored(log);
@@ -59,12 +59,12 @@ export function Lost() {
   `);
   return html`
     <div class="lost" role="region" aria-labelledby="lost">
-      <h1 id="lost"><${Icon} name="warn" />${isTail ? `The newest changes of ${details.name} are gone` : `What was kept of ${details.name} is gone`}</h1>
+      <h1 id="lost"><${Icon} name="warn" /><span>${isTail ? 'The newest changes of' : 'What was kept of'} <bdi>${details.name}</bdi> ${isTail ? 'are' : 'is'} gone</span></h1>
       <p>${isTail ? `${count(missing(details), 'change')} of ${count(details.events, 'change')} are missing.` : `There were ${count(details.events, 'change')}.`}
         ${' '}They were last seen here ${ago(details.at)}. This browser has cleared them, or someone did. Nothing was begun anew: choose what to do.</p>
       <ol>
         ${backup && html`<li>
-          <p><b>Bring back the newest good backup</b><br />It was made ${ago(backup.time)} (${precisely(backup.time)}) and holds ${count(backup.events ?? 0, 'change')}.
+          <p><b>Bring back the newest good backup</b><br />It was made ${ago(backup.time)} (${exactly(backup.time)}) and holds ${count(backup.events ?? 0, 'change')}.
             ${' '}${still ? `At most ${count(still, 'change')} made after it are not in it.` : 'Nothing that is known of is missing from it.'}</p>
           <button type="button" class="button primary" onClick=${bringBack}>Bring it back</button>
         </li>`}

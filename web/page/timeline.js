@@ -300,7 +300,7 @@ function Change({ event, pages, by, isOpen, isActive, onFocus, onToggle }) {
   const others = by ? named(by.data.events) - 1 : 0;
   return html`
     <button type="button" class="change" data-undone=${event.undone} aria-expanded=${isOpen} tabIndex=${isActive ? 0 : -1} onFocus=${onFocus} onClick=${onToggle}>
-      <span class="told-of" dir="auto"><b>${what}</b>${text && `: ${text.slice(0, 300)}`}</span>
+      <span class="told-of" dir="auto"><b>${what}</b>${text && html`: <bdi>${text.slice(0, 300)}</bdi>`}</span>
       <time dateTime=${event.time}>${moment(event.time)}</time>
       ${event.undone && html`<span class="mark"><${Icon} name="undo" />Undone${by && ` ${moment(by.time)}`}${others > 0 && `, with ${count(others, 'other change')}`}</span>`}
       ${event.conflict !== null && html`<span class="mark bad"><${Icon} name="warn" />Could not be applied: ${plainly(event.conflict)}</span>`}
@@ -415,7 +415,7 @@ function Conflict({ event }) {
   const { what, text } = sentence(event);
   return html`
     <div class="conflict">
-      <p class="told-of" dir="auto"><b>${what}</b>${text && `: ${text.slice(0, 300)}`}</p>
+      <p class="told-of" dir="auto"><b>${what}</b>${text && html`: <bdi>${text.slice(0, 300)}</bdi>`}</p>
       <p class="bad"><${Icon} name="warn" />${plainly(event.reason)}</p>
       <p class="small">${precisely(event.time)}</p>
       <div class="deeds">
