@@ -84,6 +84,7 @@ def test_a_person_brings_back_the_newest_backup_of_what_was_lost(lost_assistant:
     expect(page.get_by_role("heading", name="What was kept of My assistant is gone")).to_be_visible(timeout=PATIENCE_MS)
     offered = page.get_by_role("listitem").filter(has_text="newest good backup")
     expect(offered).to_contain_text("At most 2 changes made after it are not in it.")
+    assert findings(page) == []
     page.get_by_role("button", name="Bring it back").click()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
     expect(assistant.notices.filter(has_text="3 changes are back")).to_contain_text("2 changes are still missing")
