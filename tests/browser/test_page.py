@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -410,5 +411,7 @@ def test_data_cleared_behind_the_page_is_told_at_once_and_at_the_next_visit(laun
     assistant.page.context.close()
 
     again = AssistantPage(launch(tmp_path / "profile").pages[0], site).visit()
-    expect(again.notices.first).to_contain_text("What was kept here is gone", timeout=PATIENCE_MS)
-    expect(again.notices.first).to_contain_text("3 changes of My assistant")
+    # By the witness if there was time to note one, else by what the page remembers.
+    main = again.page.get_by_role("main")
+    expect(main).to_contain_text(re.compile(r"What was kept (here|of My assistant) is gone"), timeout=PATIENCE_MS)
+    expect(main).to_contain_text("3 changes")
