@@ -137,8 +137,7 @@ class Appender:
         for _ in range(MAX_TRIES):
             if projection.read_only is not None:
                 raise ReadOnlyError(f"Nothing can be written: {projection.read_only}")
-            if projection.shown is not projection.log.state:
-                await projection.refold()
+            await projection.heal()
             state = self._project(group)
             try:
                 group = await self._answer_refused(group)
@@ -167,7 +166,7 @@ class Appender:
             touched: frozenset[str] | None = projection.view.take_touched()
             if not before.shows_the_same(projection.log.state.marks) or before.erased != projection.log.state.erased:
                 projection.shown = before  # until it is folded anew the view is behind
-                await projection.refold()
+                await projection.refold_committed()
                 touched = None
             _answer(group)
             projection.committed(touched)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pystore import codec
 from pystore.erasure import Erasures
-from pystore.errors import PyStoreError
+from pystore.errors import PyStoreError, QuotaError
 from pystore.log import LogState
 from pystore.marks import Marks, Order
 from pystore.ports import Checkpoint, LogStorage
@@ -89,6 +89,19 @@ class Checkpoints:
         names = {one.name for one in kept} - set(superfluous(kept))
         for name in (await self._storage.checkpoints()).keys() - names:
             await self._storage.delete_checkpoint(name)
+
+    async def keep(self, state: LogState, image: bytes) -> Exception | None:
+        """`save` for work that must not fail for want of a checkpoint; why there is none, if so. Older ones make room for it."""
+        try:
+            try:
+                await self.save(state, image)
+            except QuotaError:
+                if not await self.make_room():
+                    raise
+                await self.save(state, image)
+        except Exception as error:  # noqa: BLE001  # whatever it is, losing a checkpoint costs time only
+            return error
+        return None
 
     async def drop(self, kept: Kept) -> None:
         """Remove one: it is not right any more."""

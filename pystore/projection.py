@@ -81,6 +81,8 @@ class Projection:
         self._quarantine = frozenset(quarantine)
         self.checkpoints = Checkpoints(log.storage, self._fingerprint())
         self._checkpointed = self._filled = 0
+        self.setback: Exception | None = None
+        """Why the view could not be made anew after a commit, or a checkpoint be kept on the way, or None. It costs time only."""
         self._listeners: list[Callable[[], None]] = []
         self._noted: LogState | None = None
         self.view = View(schema)
@@ -249,11 +251,25 @@ class Projection:
         It is folded on from the newest checkpoint that is right, so the cost follows how far back the changes reach: to `earliest`,
         if that is known.
         """
+        self.setback = None
         while (folded := await self.fold(self.log.state.marks, earliest=earliest, on_progress=on_progress)) is None:
             before = self.log.state
             self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
         self._checkpointed = folded.start.events
         self.show(folded.view, self.log.state)
+
+    async def refold_committed(self, earliest: Order | None = None, on_progress: Progress | None = None) -> None:
+        """`refold` after a commit, which stands whatever becomes of the view. If it fails, the view is behind until `heal`."""
+        try:
+            await self.refold(earliest, on_progress)
+        except Exception as error:  # noqa: BLE001  # whatever it is, what was committed is not refused by it; `setback` tells
+            self.setback = error
+
+    async def heal(self) -> None:
+        """If the view is behind the log, because work on it was cut short, make it anew. For one who holds `exclusive`."""
+        if self.shown is not self.log.state:
+            await self.refold()
+            self._tell(None)
 
     async def fold(
         self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None, *, earliest: Order | None = None,
@@ -324,7 +340,7 @@ class Projection:
             feeds = {**shown.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
             shown = shown.after(events, feeds, min(left.values(), default=known.segment + 1) - 1)
             if until is None and is_whole and self._is_worth_keeping(saved, shown.events, known.events):
-                await self.checkpoints.save(shown._replace(marks=marks), view.image())
+                self.setback = await self.checkpoints.keep(shown._replace(marks=marks), view.image())
                 saved = shown.events
         if until is not None or shown.events == known.events:
             return shown
@@ -348,7 +364,7 @@ class Projection:
         if view is not None:
             self.show(view, self.log.state)
         else:
-            await self.refold(aside.earliest, on_progress)
+            await self.refold_committed(aside.earliest, on_progress)
         self.committed(None)
 
     async def _fold_on(self, events: list[Recorded]) -> frozenset[str] | None:
@@ -422,6 +438,7 @@ class Projection:
             await self.platform.breathe()
         async with self.exclusive:
             self.check_open()
+            await self.heal()
             await self.note_shown()
             state, view = self.shown, self.view
             since = state.events - self._checkpointed
@@ -429,6 +446,7 @@ class Projection:
                 return
             image = view.image()
         await self.checkpoints.save(state, image)
+        self.setback = None
         self._checkpointed = state.events
         await self._fill(state)
 

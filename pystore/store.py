@@ -420,13 +420,14 @@ class Store:
         """What there is and what it takes."""
         size = await self.log.storage.size()
         state, view = self.log.state, self._durable_view()
+        trouble = self.upkeep_error or self.projection.setback
         return {
             "log": state.log, "name": state.name, "events": state.events, "by_type": dict(state.counts), "records": view.counts(),
             "bytes": size, "replica": state.writer, "segments": state.segment, "read_only": self.read_only,
             "is_older": self.projection.is_older,
             "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "waiting": len(self.log.waiting.events),
             "platform": self.platform.name,
-            "upkeep_error": str(self.upkeep_error) if self.upkeep_error else None,
+            "upkeep_error": str(trouble) if trouble else None,
         }
 
     async def catch_up(self) -> int:

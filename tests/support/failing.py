@@ -49,6 +49,10 @@ class Plan:
         self.failed += is_failing
         return is_failing
 
+    def become(self, other: Plan) -> None:
+        """Fail as `other` says from now on."""
+        self.__dict__.update(other.__dict__)
+
     def error(self) -> Exception:
         """What it raises."""
         return KINDS[self.kind]()
