@@ -2,6 +2,11 @@
 
 An erased event keeps its envelope, so chains still verify; its salt and its data are gone, and without the salt its digest tells
 nothing of them. Marks, erasures and names are not erased: they decide what the log as a whole is, on every replica alike.
+
+A file may bring an erased event without the `$erased` that names it: that one is in a feed which the file does not have, waits for
+its time, or was damaged. The line without content says it as well: whoever merges it erases the event. So what is erased is the
+union of all that was ever said, in either way, and replicas that exchange their files come to the same in whatever order they do. The
+other way, to take the content from who still has it, would converge too, and bring back what somebody removed for good.
 """
 
 from __future__ import annotations
@@ -39,8 +44,18 @@ class Erasures:
 
     def and_those_of(self, events: Iterable[Recorded]) -> Erasures:
         """These, and those that `$erased` events among `events` name."""
-        new = [span for event in events if event.type == ERASED for span in spans_in(event)]
-        return Erasures((*self.spans, *new)) if new and not all(map(self.covers, new)) else self
+        return self.and_also(span for event in events if event.type == ERASED for span in spans_in(event))
+
+    def and_told_by(self, events: Iterable[Recorded]) -> Erasures:
+        """These, those that `$erased` events among `events` name, and those of `events` that came without content."""
+        return self.and_those_of(events).and_also(
+            Span(event.replica, event.seq, event.seq) for event in events if event.is_erased and event.type not in NEVER_ERASED
+        )
+
+    def and_also(self, spans: Iterable[Span]) -> Erasures:
+        """These, and those in `spans`: the same object if it is they."""
+        new = [span for span in spans if not self.covers(span)]
+        return Erasures((*self.spans, *new)) if new else self
 
     def covers(self, span: Span) -> bool:
         """Whether all events of a span are among these."""

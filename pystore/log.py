@@ -4,7 +4,7 @@ Rules that everything here serves:
 - What is committed is never changed; a commit is whole or did not happen.
 - Segments are numbered 1, 2, 3 ... by `LogStorage.commit`, which refuses a taken number: of two writers one fails, catches up
   and tries again.
-- `LogState` is a function of the events, but for `log`, `epoch` and `writer`: it is saved with every commit and can be checked
+- `LogState` is a function of the events, but for `log`, `epoch`, `writer` and `erased`: it is saved with every commit and can be checked
   against them.
 - A replica id is used only in unbroken continuation. Whoever cannot be sure of that takes a new one.
 """
@@ -47,7 +47,7 @@ class LogState(NamedTuple):
     """What is known of a log as a whole. `segment` is the number of its last segment, `named` the place of the event that named it.
 
     `marks` tell which events are undone. A name is not undone: another one is given. `erased` tells which events have no content, those
-    included that a log had which this one took the place of.
+    included that waiting events name, that came without content, and that a log had which this one took the place of.
     """
 
     log: str
@@ -170,6 +170,7 @@ class EventLog:
         self.clock = clock
         self._waiting_raw = waiting
         self._waiting: Waiting | None = None
+        self._erased_there = state.erased
         clock.see(state.newest[0])
 
     @classmethod
@@ -270,19 +271,23 @@ class EventLog:
             return None
         if damage is not None:
             raise damage
-        self.state = state
+        erased = state.erased.and_also(self._erased_there.spans)
+        self.state = state if erased is state.erased else state._replace(erased=erased)
         self.clock.see(state.newest[0])
         return sorted(events, key=lambda event: event.order)
 
     async def is_replaced(self) -> bool:
         """Whether the storage holds another log than the one that `state` is of: replaced, begun by another, or removed.
 
-        What waits there is taken note of: so it is asked after the segments were read.
+        What waits there, and what is erased, is taken note of: so it is asked after the segments were read.
         """
         meta = await self.storage.meta()
         self._note_waiting(meta.get(WAITING, b""))
         stored = LogState.from_meta(meta)
-        return self.state.segment > 0 if stored is None else stored.epoch != self.state.epoch
+        if stored is None:
+            return self.state.segment > 0
+        self._erased_there = stored.erased
+        return stored.epoch != self.state.epoch
 
     async def all_segments(self, after: int = 0) -> list[Segment]:
         """Every segment with a number above `after`, bodies packed as they are stored: all events as of one moment, each once.

@@ -1,4 +1,7 @@
-"""Events on their way into a log: the one path of all that others recorded."""
+"""Events on their way into a log: the one path of all that others recorded.
+
+What they say to be erased (see `erasure`) is erased at once, also if it is known already that they are, and by events that wait.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,12 @@ class Merge:
         self._pending_bytes = 0
         self._erased = base.erased
         self.said = Erasures()
-        """What `$erased` events among those taken into the log name."""
+        """What those that were taken say to be erased."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the log is to be changed."""
+        return bool(self.new) or self.state.erased != self._erased
 
     @property
     def new_waiting(self) -> int:
@@ -59,6 +67,9 @@ class Merge:
 
         Raises ClockError if more would wait than may.
         """
+        # Of events that are known as well: what is known here with its content may come without.
+        self.state = self.state._replace(erased=self.state.erased.and_told_by(events))
+        self.said = self.said.and_told_by(events)
         admitted = []
         for event in blanked(events, self.state.erased):
             if event.seq <= self._known.get(event.replica, _NO_HEAD).seq:
@@ -84,7 +95,6 @@ class Merge:
         ends = {event.replica: event for event in events}
         feeds = {**self.state.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
         self.state = self.state.after(events, feeds, self.state.segment)
-        self.said = self.said.and_those_of(events)
         if self._on_new is not None:
             self._on_new(events)
         for event in events:
@@ -94,7 +104,7 @@ class Merge:
                 self.pack()
 
     def end(self) -> None:
-        """All is taken: make segments of the rest, and remove the content of what `$erased` events among it named after it was taken."""
+        """All is taken: make segments of the rest, and remove the content of what was said to be erased after it was taken."""
         self.pack()
         if self.state.erased != self._erased:
             self.bodies = [pack([event.line for event in blanked(events_in(body), self.state.erased)]) for body in self.bodies]

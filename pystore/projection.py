@@ -361,9 +361,11 @@ class Projection:
         self.document = document
         self._checkpointed = 0
         view = aside.take()
-        if view is not None:
+        if view is not None and aside.erased == self.log.state.erased:
             self.show(view, self.log.state)
         else:
+            if view is not None:
+                view.close()
             await self.refold_committed(aside.earliest, on_progress)
         self.committed(None)
 
@@ -480,6 +482,8 @@ class Aside:
         self._base = base
         self._projector: Projector | None = None
         self._is_given_up = False
+        self.erased = base.erased
+        """What was left out of it."""
         self.earliest: Order | None = None
         """The place of the first event that was folded."""
 

@@ -505,7 +505,7 @@ class Store:
                 verified = await self._verify_file(
                     source, base, waiting, horizon_ms, salvage=salvage, on_progress=on_progress, on_new=aside.fold
                 )
-                if mode == "replace" or verified.merge.new:
+                if mode == "replace" or verified.merge.has_news:
                     document = verified.header.versions if mode == "replace" else projection.document
                     adding = self._add(verified.merge, aside, document, instead=mode == "replace", on_progress=on_progress)
                     with suppress(asyncio.CancelledError):

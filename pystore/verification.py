@@ -118,6 +118,10 @@ class _Check:
         """Whether a problem with that event is known."""
         return id_ in self._damaged
 
+    def is_to_be_blank(self, event: Recorded) -> bool:
+        """Whether it is known that the event was erased."""
+        return self._state.erased.erases(event)
+
     def report_missing(self, replica: str, first: int, last: int) -> None:
         """Note that events are missing, but for those of which it is known why."""
         damaged = sorted(span.first for text in self._damaged if (span := Span.parse(text)) is not None and span.replica == replica)
@@ -402,6 +406,8 @@ class _Chains:
             suspect = at.event.id
         if not event.digest_holds():
             report(f"Event {event.id} was altered: its content does not match its digest.", event.id, kind="AlteredError")
+        if event.is_erased and not self._check.is_to_be_blank(event):
+            report(f"Event {event.id} has no content, and nothing says that it was erased.", event.id, kind="AlteredError")
         if at is not None and event.order <= at.event.order:
             report(f"Event {event.id} is dated before the one it follows.", event.id, kind="ChainError")
         self._at[event.replica] = _At(event, event.hash(), suspect)

@@ -9,7 +9,8 @@ from typing import Any
 from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
 from pystore.backup.lines import LineReader, Source
 from pystore.clock import MAX_FUTURE_MS, iso_of
-from pystore.errors import ChainError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
+from pystore.erasure import NEVER_ERASED
+from pystore.errors import AlteredError, ChainError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
 from pystore.event import ENVELOPE_KEYS, Head, Recorded, check_feed, parse_line
 from pystore.input_profile import is_plain, load
 from pystore.log import MAX_NAME, EventLog, LogState
@@ -187,6 +188,8 @@ class _Feeds:
             if order <= last:
                 raise FormatError(f"Event {event.id} stands in the wrong place.")
             last = order
+            if event.is_erased and event.type in NEVER_ERASED:
+                raise AlteredError(f"Event {event.id} has no content, and a {event.type} is never erased.", id=event.id)
             known = self.known.get(event.replica)
             if known is None:
                 continue

@@ -371,6 +371,25 @@ class Replicas(RuleBasedStateMachine):
         self.loop.run(self.met())
         self.apart = 0
 
+    @rule()
+    def exchange_without_what_erases(self) -> None:
+        """Everyone gets everything but the feeds that erase something: what anyone has without content, nobody has with it."""
+        self.loop.run(self.exchanged_without_what_erases())
+
+    async def exchanged_without_what_erases(self) -> None:
+        told = [event for store in self.stores for event in await stored_events(store)]
+        told += [event for store in self.stores for event in store.log.waiting.events]
+        erasing = {event.replica for event in told if event.type == "$erased"}
+        for source, target in there_and_back(len(self.stores)):
+            store = self.stores[source]
+            await self.stores[target].restore([await a_part(store, store.log.state.feeds.keys() - erasing)])
+        contents: dict[str, set[bytes]] = {}
+        for store in self.stores:
+            for event in await self.check(store):
+                if event.replica not in erasing:
+                    contents.setdefault(event.id, set()).add(event.data_json)
+        assert all(len(of_one) == 1 for of_one in contents.values())
+
     async def met(self) -> None:
         newest = [ms_of(store.log.whole.newest[0]) for store in self.stores]
         for clock in self.clocks:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pystore import codec
 from pystore.erasure import Erasures, blank
-from pystore.errors import PyStoreError, ValidationError
+from pystore.errors import CorruptBackupError, PyStoreError, ValidationError
 from pystore.event import Draft, Head, parse_line, record
 from pystore.marks import Span
 from pystore.memory import MemoryPlatform
-from pystore.segment import unpack_bytes
+from pystore.segment import pack, unpack_bytes
 from pystore.store import Store
 from pystore.waiting import KEY as WAITING
 from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
@@ -324,3 +327,101 @@ async def test_whatever_is_erased_the_rest_is_restored_from_any_backup(which: li
         for one in await store.backups.list():
             assert (await store.backups.verify(one["id"]))["events"] == one["events"]
         assert here.count(b'"salt":null') > 0
+
+
+async def two_more(secret_of: Store, clock: FakeClock | None = None) -> tuple[Store, Store]:
+    """Two more devices: one, by `clock`, that has all of `secret_of`, and a new one."""
+    other = await Store.open(SCHEMA, "b", platform=MemoryPlatform(clock or FakeClock()))
+    await other.restore([await saved(secret_of)])
+    return other, await Store.open(SCHEMA, "c", platform=MemoryPlatform(FakeClock()))
+
+
+@pytest.mark.parametrize("way", ["a part", "a salvaged file"])
+@pytest.mark.parametrize("first", ["a to c", "c to a"])
+async def test_what_came_without_its_content_is_erased_everywhere_though_nothing_that_says_so_came(way: str, first: str) -> None:
+    a = await Store.open(SCHEMA, "a", platform=MemoryPlatform(FakeClock()))
+    (appended,) = await a.append(note("1", SECRET))
+    await a.append(note("2"))
+    await a.upkeep(now=True)
+    b, c = await two_more(a)
+    await b.erase([appended.id])
+    if way == "a part":
+        file = await a_part(b, [a.log.state.writer])
+    else:
+        file = (await saved(b)).replace(b'"data":{"events":', b'"data":{"evXnts":')
+    await c.restore([file], salvage=way != "a part")
+    assert all(event["type"] != "$erased" for event in await c.events())
+    for giver, taker in [(a, c), (c, a)] if first == "a to c" else [(c, a), (a, c)]:
+        await taker.restore([await saved(giver)])
+    for store in (a, c):
+        assert [row["note_id"] for row in store.query("SELECT note_id FROM note")] == ["2"]
+        assert (await store.verify())["sound"]
+        assert SECRET.encode() not in await saved(store)
+    assert not is_kept(a.platform)  # type: ignore[arg-type]
+    assert await lines_of(a) == await lines_of(c)
+    await c.restore([await saved(b)])
+    assert await lines_of(c) == await lines_of(b)
+    for store in (a, b, c):
+        await store.close()
+
+
+async def test_what_came_without_its_content_goes_in_another_tab_too(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    b, c = await two_more(store)
+    await b.erase([id_])
+    tab = await Store.open(SCHEMA, "a", platform=platform)
+    await store.restore([await a_part(b, [store.log.state.writer])])
+    await tab.append(note("from the tab"))
+    assert SECRET not in repr(shown(tab))
+    assert SECRET not in repr(await tab.events(limit=100))
+    await tab.upkeep(now=True)
+    assert not is_kept(platform)
+    for one in (store, b, c, tab):
+        await one.close()
+
+
+async def test_an_erasure_that_waits_for_its_time_erases_at_once() -> None:
+    a = await Store.open(SCHEMA, "a", platform=MemoryPlatform(FakeClock()))
+    (appended,) = await a.append(note("1", SECRET))
+    ahead = FakeClock()
+    b, c = await two_more(a, ahead)
+    ahead.advance(DAY)
+    await b.erase([appended.id])
+    file = await saved(b)
+    await a.restore([file])
+    assert [event["type"] for event in await a.waiting()] == ["$erased"]
+    assert not is_kept(a.platform)  # type: ignore[arg-type]
+    await c.restore([file])
+    assert shown(a) == shown(c)
+    assert await lines_of(a) == await lines_of(c)
+    async with await Store.open(SCHEMA, "a", platform=a.platform) as again:
+        assert shown(again) == shown(c)
+        assert (await again.verify())["sound"]
+    for store in (a, b, c):
+        await store.close()
+
+
+async def test_an_event_without_content_that_nothing_erased_is_named(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await store.append(note("1", SECRET))
+        segment = platform.kept["a"].segments[1]
+        line = blank(parse_line(unpack_bytes(segment.body).split(b"\n")[0])).line
+        platform.kept["a"].segments[1] = replace(segment, body=pack([line]))
+        problems = (await store.verify())["problems"]
+        assert [problem["id"] for problem in problems] == [one.id]
+        assert "nothing says that it was erased" in problems[0]["why"]
+
+
+async def test_a_mark_without_content_is_refused_as_altered(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await store.append(note("1"))
+        await store.undo([one.id])
+        header, first, mark, _ = (await saved(store)).split(b"\n")[:4]
+        body = b"\n".join([header, first, blank(parse_line(mark)).line, b""])
+        file = body + codec.encode({"pystore": "end", "lines": 3, "sha256": sha256(body).hexdigest()}) + b"\n"
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        with pytest.raises(CorruptBackupError, match="never erased") as caught:
+            await other.restore([file])
+        assert caught.value.details["kind"] == "AlteredError"
+        await other.restore([file], salvage=True)
+        assert len(await other.events()) == 1

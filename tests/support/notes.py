@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
 from pystore import codec
@@ -148,7 +148,7 @@ async def saved(store: Store, *, gzip: bool = False) -> bytes:
     return b"".join([chunk async for chunk in store.save(gzip=gzip)])
 
 
-async def a_part(store: Store, replicas: Sequence[str]) -> bytes:
+async def a_part(store: Store, replicas: Collection[str]) -> bytes:
     """A backup with the feeds of these replicas only."""
     events = [event for event in await stored_events(store) if event.replica in replicas]
     state = store.log.state
