@@ -24,7 +24,7 @@ from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersio
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
 from pystore.ports import Commit, Durability, LogStorage, Segment
-from pystore.segment import EMPTY, ends, events_in, events_in_order, pack, unpack_bytes
+from pystore.segment import EMPTY, events_in, events_in_order, newest_first, pack, unpack_bytes
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
@@ -310,20 +310,9 @@ class EventLog:
 
     async def newest_first(self, skip: int = 0) -> AsyncIterator[list[Recorded]]:
         """All events but the newest `skip`, newest first, in lists: each is unpacked when its turn comes."""
-        groups: list[list[Segment]] = []
-        end: Order = ("", "")
-        segments = {segment.number: segment for segment in await self.all_segments() if segment.events}
-        for (first, last), number in sorted((ends(segment.body), number) for number, segment in segments.items()):
-            if groups and first <= end:
-                groups[-1].append(segments[number])  # they overlap
-            else:
-                groups.append([segments[number]])
-            end = max(end, last)
-        for group in reversed(groups):
-            count = sum(segment.events for segment in group)
-            if count > skip:
-                yield list(events_in_order(segment.body for segment in group))[::-1][skip:]
-            skip = max(0, skip - count)
+        segments = [segment for segment in await self.all_segments() if segment.events]
+        for events in newest_first([segment.body for segment in segments], [segment.events for segment in segments], skip):
+            yield events
 
     async def find(self, replica: str, first: int, last: int) -> list[Recorded]:
         """The events of one replica with numbers from `first` to `last`, as far as they are there."""

@@ -25,11 +25,11 @@ from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
 from pystore.log import MAX_TRIES, EventLog, LogState
 from pystore.marks import REDONE, UNDONE, Marks, Order, Span, joined
-from pystore.ports import Commit, LogStorage, Platform
+from pystore.ports import Commit, LogStorage, Platform, Segment
 from pystore.progress import Progress
 from pystore.projector import BeforeEach, Projector
 from pystore.schema import Schema
-from pystore.segment import events_of, runs_in_order
+from pystore.segment import ends, events_of, has_later, runs_in_order, unpack_bytes
 from pystore.versions import VersionDocument
 from pystore.view import View
 
@@ -317,6 +317,9 @@ class Projection:
         """
         known = self.log.state
         segments = await self.log.all_segments(start.segment)
+        if any([await self._lacks(start, segment) for segment in segments]):
+            return None
+        segments = [segment for segment in segments if segment.events and ends(segment.body)[1] > start.newest]
         left = {place: segment.first for place, segment in enumerate(segments)}
         projector = self.projector_of(view)
         projector.marks = marks
@@ -336,8 +339,8 @@ class Projection:
                 for place in places:
                     del left[place]
             is_whole = is_whole and known.knows(there[-1])
-            ends = {event.replica: event for event in events}
-            feeds = {**shown.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in ends.items()}}
+            last = {event.replica: event for event in events}
+            feeds = {**shown.feeds, **{replica: Head(event.seq, event.hash()) for replica, event in last.items()}}
             shown = shown.after(events, feeds, min(left.values(), default=known.segment + 1) - 1)
             if until is None and is_whole and self._is_worth_keeping(saved, shown.events, known.events):
                 self.setback = await self.checkpoints.keep(shown._replace(marks=marks), view.image())
@@ -350,6 +353,16 @@ class Projection:
                 events=shown.events, expected=known.events,
             )
         return None
+
+    async def _lacks(self, start: LogState, segment: Segment) -> bool:
+        """Whether a segment that ends before `start` does has events that are not in it."""
+        if not segment.events or ends(segment.body)[1] > start.newest:
+            return False
+        ends_at = {replica: start.feeds.get(replica, Head()).seq for replica in self.log.state.feeds}
+        behind = {replica: seq for replica, seq in ends_at.items() if seq < self.log.state.feeds[replica].seq}
+        is_lacking = has_later(unpack_bytes(segment.body), behind)
+        await self.platform.breathe()
+        return is_lacking
 
     def _is_worth_keeping(self, before: int, now: int, end: int) -> bool:
         """Whether a fold that has come to `now` events should leave a checkpoint, the last one being at `before`."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from pystore.compression import compress, decompress, decompress_pieces
 from pystore.errors import CorruptError
@@ -22,6 +24,8 @@ COMPRESS_FROM_BYTES = 16 << 10
 _HLC_BYTES, _REPLICA_BYTES = 17, 16
 _ENDS_BYTES = 2 * (_HLC_BYTES + _REPLICA_BYTES)
 _LINES_AT = 5 + _ENDS_BYTES
+MERGED_EVENTS = 1000
+"""Of bodies that overlap so many events are passed on at once."""
 
 
 def pack(lines: Sequence[bytes], *, level: int = 3) -> bytes:
@@ -70,23 +74,82 @@ def events_in(body: bytes) -> list[Recorded]:
     return events_of(unpack_bytes(body))
 
 
+class _Placed(NamedTuple):
+    """A body, where it begins and ends in the log's order, and its place among those that were given."""
+
+    first: Order
+    last: Order
+    place: int
+    body: bytes
+
+
+def _runs(bodies: Iterable[bytes]) -> list[list[_Placed]]:
+    """The bodies in the log's order, those that overlap together. Usually it is one each."""
+    runs: list[list[_Placed]] = []
+    end: Order = ("", "")
+    for one in sorted(_Placed(*ends(body), place, body) for place, body in enumerate(bodies) if body != EMPTY):
+        if runs and one.first <= end:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+        end = max(end, one.last)
+    return runs
+
+
+def _layers(run: Sequence[_Placed]) -> list[list[_Placed]]:
+    """The bodies of a run as few chains of such that do not overlap: of each one at a time has to be unpacked."""
+    layers: list[list[_Placed]] = []
+    for one in run:
+        layer = next((layer for layer in layers if layer[-1].last < one.first), None)
+        if layer is None:
+            layers.append([one])
+        else:
+            layer.append(one)
+    return layers
+
+
 def runs_in_order(bodies: Iterable[bytes]) -> Iterator[tuple[list[int], bytes]]:
-    """All lines in the log's order, in pieces, each line ended by a newline; with each the places of the bodies it is from.
+    """All lines in the log's order, in pieces, each line ended by a newline; with each the places of the bodies that end with it.
 
     Bodies that do not overlap, which is the rule, are passed on without looking at single lines. Each is unpacked when its turn comes.
     """
-    places: list[int] = []
-    overlapping: list[bytes] = []
-    end: Order = ("", "")
-    for (first, last), place, body in sorted((ends(body), place, body) for place, body in enumerate(bodies) if body != EMPTY):
-        if overlapping and first > end:
-            yield places, _merged(overlapping)
-            places, overlapping = [], []
-        places.append(place)
-        overlapping.append(unpack_bytes(body))
-        end = max(end, last)
-    if overlapping:
-        yield places, _merged(overlapping)
+    for run in _runs(bodies):
+        if len(run) == 1:
+            yield [run[0].place], unpack_bytes(run[0].body)
+            continue
+        layers = [(event for one in layer for event in events_in(one.body)) for layer in _layers(run)]
+        merged = heapq.merge(*layers, key=lambda event: event.order)
+        before: Order = ("", "")
+        while events := list(islice(merged, MERGED_EVENTS)):
+            end = events[-1].order
+            yield [one.place for one in run if before < one.last <= end], b"".join([event.line + b"\n" for event in events])
+            before = end
+
+
+def newest_first(bodies: Iterable[bytes], counts: Sequence[int], skip: int = 0) -> Iterator[list[Recorded]]:
+    """All events but the newest `skip`, newest first, in lists. `counts`: how many events the bodies hold, which need not be unpacked."""
+    for run in reversed(_runs(bodies)):
+        count = sum(counts[one.place] for one in run)
+        if count <= skip:
+            skip -= count
+            continue
+        layers = [(event for one in reversed(layer) for event in reversed(events_in(one.body))) for layer in _layers(run)]
+        merged = heapq.merge(*layers, key=lambda event: event.order, reverse=True)
+        rest = islice(merged, skip, None)
+        while events := list(islice(rest, MERGED_EVENTS)):
+            yield events
+        skip = 0
+
+
+def has_later(blob: bytes, heads: Mapping[str, int]) -> bool:
+    """Whether one of the lines is of a replica in `heads` with a higher number than that. They are in the log's order."""
+    lines = b"\n" + blob
+    for replica, seq in heads.items():
+        begin = b'\n{"replica":"%b","seq":' % replica.encode()
+        at = lines.rfind(begin) + len(begin)
+        if at >= len(begin) and int(lines[at : lines.index(b",", at)]) > seq:
+            return True
+    return False
 
 
 def blobs_in_order(bodies: Iterable[bytes]) -> Iterator[bytes]:
@@ -103,10 +166,3 @@ def events_in_order(bodies: Iterable[bytes]) -> Iterator[Recorded]:
 def events_of(blob: bytes) -> list[Recorded]:
     """The events of lines in one piece, each ended by a newline."""
     return [parse_line(line) for line in blob.split(b"\n")[:-1]]
-
-
-def _merged(blobs: list[bytes]) -> bytes:
-    if len(blobs) == 1:
-        return blobs[0]
-    events = heapq.merge(*(events_of(blob) for blob in blobs), key=lambda event: event.order)
-    return b"".join([event.line + b"\n" for event in events])

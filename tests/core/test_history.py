@@ -10,7 +10,9 @@ import pytest
 
 from pystore import checkpoints as checkpoints_module
 from pystore import log as log_module
+from pystore import merging as merging_module
 from pystore import projection as projection_module
+from pystore import segment as segment_module
 from pystore.errors import ClosedError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
 from pystore.marks import Order
 from pystore.memory import MemoryPlatform
@@ -378,6 +380,56 @@ async def test_a_long_fold_leaves_checkpoints_on_its_way(platform: MemoryPlatfor
             assert rows(past._open_view()) == await folded(store, kept.state.newest)
             past.close()
         await equal_to_a_fold(store)
+
+
+@pytest.mark.usefixtures("near")
+async def test_moments_stay_near_when_profiles_of_the_same_time_are_merged(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, value in (
+        (segment_module, "MERGED_EVENTS", 5), (projection_module, "FAR_EVENTS", 20), (log_module, "SEGMENT_EVENTS", 20),
+        (merging_module, "SEGMENT_EVENTS", 20), (log_module, "MERGE_FROM_SEGMENTS", 4),
+    ):
+        monkeypatch.setattr(module, name, value)
+    counted = Counted()
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock), before_each=counted) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        for number in range(200):
+            clock.advance(1000)
+            await add(store, f"mine {number}")
+            await add(other, f"theirs {number}")
+        await store.restore([await saved(other)])
+        await store.upkeep(now=True)
+        assert len(await store.projection.checkpoints.kept()) > 3
+        events = await store.events(limit=1000)
+        for event in events[::37]:
+            counted.events = 0
+            past = await store.at(event["id"])
+            assert counted.events <= 110, event
+            hlc, replica = event["order"].split("/")
+            assert rows(past._open_view()) == await folded(store, (hlc, replica))
+            past.close()
+
+
+@pytest.mark.usefixtures("near")
+async def test_a_checkpoint_is_not_used_if_a_whole_segment_belongs_before_its_end(clock: FakeClock) -> None:
+    platform, counted = MemoryPlatform(clock), Counted()
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform, before_each=counted) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        late = await a_late_file(store, other, clock, after=50, before=50, upkeep=True)
+        checkpoints = dict(platform.kept["a"].checkpoints)
+        await store.restore([late])
+        platform.kept["a"].checkpoints = checkpoints
+        await add(store, "more")
+        for moment in (0, 1, 5, 60):
+            past = await store.at(moment)
+            at = past.info["order"]
+            assert isinstance(at, str)
+            hlc, replica = at.split("/")
+            assert rows(past._open_view()) == await folded(store, (hlc, replica))
+            past.close()
 
 
 def _last_of(order: Order, events: Sequence[dict[str, str]]) -> str:

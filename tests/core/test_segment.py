@@ -6,11 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pystore import segment
 from pystore.clock import stamp
 from pystore.errors import CorruptError
 from pystore.event import Head, Recorded, record
 from pystore.projector import draft
-from pystore.segment import COMPRESS_FROM_BYTES, EMPTY, blobs_in_order, ends, events_in, events_in_order, pack, unpack_bytes
+from pystore.segment import (
+    COMPRESS_FROM_BYTES,
+    EMPTY,
+    blobs_in_order,
+    ends,
+    events_in,
+    events_in_order,
+    has_later,
+    newest_first,
+    pack,
+    runs_in_order,
+    unpack_bytes,
+)
 from tests.support.notes import SCHEMA, note
 
 REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
@@ -66,8 +79,12 @@ def test_an_empty_body_has_no_events() -> None:
     assert list(events_in_order([EMPTY])) == []
 
 
-@given(data=st.data(), cuts=st.lists(st.integers(1, 5), max_size=12), shuffle=st.randoms())
-def test_events_come_in_the_logs_order_however_they_are_cut_into_segments(data: st.DataObject, cuts: list[int], shuffle: object) -> None:
+@given(
+    data=st.data(), cuts=st.lists(st.integers(1, 5), max_size=12), shuffle=st.randoms(), piece=st.integers(1, 5), skip=st.integers(0, 40)
+)
+def test_events_come_in_the_logs_order_however_they_are_cut_into_segments(
+    data: st.DataObject, cuts: list[int], shuffle: object, piece: int, skip: int
+) -> None:
     events: list[Recorded] = []
     bodies: list[bytes] = [EMPTY]
     for replica in REPLICAS:
@@ -84,5 +101,46 @@ def test_events_come_in_the_logs_order_however_they_are_cut_into_segments(data: 
     events.sort(key=lambda event: event.order)
     lines = [event.line for event in events]
     shuffle.shuffle(bodies)  # type: ignore[attr-defined]
-    assert [event.line for event in events_in_order(bodies)] == lines
-    assert b"".join(blobs_in_order(bodies)) == b"".join(line + b"\n" for line in lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "MERGED_EVENTS", piece)
+        assert [event.line for event in events_in_order(bodies)] == lines
+        assert b"".join(blobs_in_order(bodies)) == b"".join(line + b"\n" for line in lines)
+        backwards = newest_first(bodies, [len(events_in(one)) for one in bodies], skip)
+        assert [event.line for some in backwards for event in some] == lines[::-1][skip:]
+        left = set(range(len(bodies)))
+        seen = 0
+        for places, blob in runs_in_order(bodies):
+            seen += blob.count(b"\n")
+            left.difference_update(places)
+            assert left >= {at for at, one in enumerate(bodies) if set(unpack_bytes(one).split(b"\n")[:-1]) - set(lines[:seen])}
+        assert all(bodies[at] == EMPTY for at in left)
+
+
+def test_of_bodies_that_overlap_few_are_unpacked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    two = [feed(replica, list(range(1, 2001))) for replica in REPLICAS[:2]]
+    bodies = [body(events[start : start + 100]) for events in two for start in range(0, 2000, 100)]
+    unpacked: list[bytes] = []
+
+    def unpacking(body: bytes) -> list[Recorded]:
+        unpacked.append(body)
+        return events_in(body)
+
+    monkeypatch.setattr(segment, "MERGED_EVENTS", 100)
+    monkeypatch.setattr(segment, "events_in", unpacking)
+    pieces = runs_in_order(bodies)
+    for number in range(1, 11):
+        next(pieces)
+        assert len(unpacked) <= number + 3
+    unpacked.clear()
+    next(newest_first(bodies, [100] * len(bodies)))
+    assert len(unpacked) <= 3
+
+
+NUMBERED = st.tuples(st.sampled_from(REPLICAS), st.integers(1, 9))
+
+
+@given(st.lists(NUMBERED, max_size=8), st.dictionaries(st.sampled_from(REPLICAS), st.integers(0, 9)))
+def test_lines_tell_whether_they_go_on_after_an_end(lines: list[tuple[str, int]], ends_at: dict[str, int]) -> None:
+    rising = sorted(set(lines), key=lambda line: line[1])
+    blob = b"".join(b'{"replica":"%b","seq":%d,"hlc":"' % (replica.encode(), seq) + b"\n" for replica, seq in rising)
+    assert has_later(blob, ends_at) == any(replica in ends_at and seq > ends_at[replica] for replica, seq in rising)
