@@ -164,7 +164,8 @@ class Appender:
             self._settle()
             projection.document = document
             touched: frozenset[str] | None = projection.view.take_touched()
-            if not before.shows_the_same(projection.log.state.marks) or before.erased != projection.log.state.erased:
+            # Of all events that are there now: a mark may name one of its own group.
+            if not projection.log.state.shows_the_same(before.marks) or before.erased != projection.log.state.erased:
                 projection.shown = before  # until it is folded anew the view is behind
                 await projection.refold_committed()
                 touched = None

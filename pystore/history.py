@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pystore import codec
-from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of_iso, stamp
+from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of, ms_of_iso, stamp
 from pystore.erasure import ERASED, NAMED, blanked
 from pystore.errors import ClosedError, ConflictError, ValidationError
 from pystore.event import Event, Recorded
@@ -23,6 +23,7 @@ Moment = str | int
 
 _AFTER_ALL_OF_ITS_TIME = "~"
 _ORDER = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}/[0-9a-z]{0,16}")
+_PLACE = re.compile(r"[0-9a-f]{12}-[0-9a-f]{4}(/[0-9a-z]{0,16})?")
 _MAX_BUCKETS = 1000
 _STAMPS = re.compile(rb'^\{"replica":"[^"]*","seq":[0-9]+,"hlc":"([0-9a-f]{12})-[0-9a-f]{4}","type":"([^"]*)"', re.MULTILINE)
 
@@ -60,10 +61,14 @@ def said(order: Order) -> str:
     return "/".join(order)
 
 
-def _order(text: str, replica: str = "") -> Order:
-    """The place that `said` gave; of a bare time stamp before all of its events, or after them with the right `replica`."""
-    hlc, _, said_replica = text.partition("/")
-    return (hlc, said_replica or replica)
+def _order(text: str, *, after: bool = False) -> Order:
+    """The place that `said` gave; of a bare time stamp, or a time, the one before its events, or `after` them. Raises ValidationError."""
+    if not isinstance(text, str):
+        raise ValidationError("A place is the order of an event, a time stamp, or a time like 2026-05-03T14:02:00Z.")
+    if _PLACE.fullmatch(text) is None:
+        return (stamp(_ms(text), MAX_COUNTER if after else 0), _AFTER_ALL_OF_ITS_TIME if after else "")
+    hlc, _, replica = text.partition("/")
+    return (hlc, replica or (_AFTER_ALL_OF_ITS_TIME if after else ""))
 
 
 # -- moments
@@ -71,6 +76,8 @@ def _order(text: str, replica: str = "") -> Order:
 
 async def order_at(log: EventLog, moment: Moment) -> Order:
     """The place up to which the events are those of `moment`, inclusive. Raises ValidationError."""
+    if type(moment) not in (str, int):  # it may come from JSON
+        raise ValidationError("A moment is a time, the id or the order of an event, or how many events ago it was.")
     if isinstance(moment, int):
         return await _order_events_ago(log, moment)
     if _ORDER.fullmatch(moment):
@@ -103,12 +110,20 @@ async def open_past(projection: Projection, moment: Moment) -> Past:
 # -- undoing
 
 
-async def undone_or_redone(projection: Projection, ids: Sequence[str], *, undone: bool) -> list[Event]:
+async def undone_or_redone(projection: Projection, ids: Sequence[str], max_future_ms: int, *, undone: bool) -> list[Event]:
     """What to append so that the events named by `ids` are undone, or are no more; nothing if that is so already.
 
-    An import stands for all that it brought in. Raises ValidationError for what is not an id.
+    An import stands for all that it brought in. Raises ValidationError for what is not an id, or waits: what is appended now would
+    come before it.
     """
     spans, named = await spans_of(projection, ids)
+    for waiting in projection.log.waiting.events:
+        if any(span.replica == waiting.replica and span.first <= waiting.seq <= span.last for span in spans):
+            until = iso_of_ms(ms_of(waiting.hlc) - max_future_ms)
+            raise ValidationError(
+                f"Event {waiting.id} waits until {until}, because it is dated in the future: it cannot be undone or brought back before. "
+                "Nothing was changed.", id=waiting.id, until=until,
+            )
     state = projection.log.state
     # Of what an import brought in single events may be otherwise.
     is_so = len(named) == len(spans) and all(state.is_undone(event) == undone for event in named.values())
@@ -142,12 +157,13 @@ async def spans_of(projection: Projection, ids: Sequence[str]) -> tuple[list[Spa
 
 
 async def undone_since(projection: Projection, moment: Moment) -> list[Event]:
-    """What to append so that everything after `moment` is undone; nothing if there is nothing."""
+    """What to append so that everything after `moment` is undone, but for names and erasures; nothing if there is nothing."""
     until = await order_at(projection.log, moment)
     spans: list[Span] = []
     async for events in projection.log.newest_first():
         later = [event for event in events if event.order > until]
-        spans = joined([*spans, *(Span(event.replica, event.seq, event.seq) for event in later)])
+        undone = [Span(event.replica, event.seq, event.seq) for event in later if event.type not in (NAMED, ERASED)]
+        spans = joined([*spans, *undone])
         if len(later) < len(events):
             break
     return [Undone(events=[str(span) for span in spans])] if spans else []
@@ -161,12 +177,14 @@ async def timeline(
 ) -> list[dict[str, Any]]:
     """See `Store.events`."""
     marks = projection.log.state.marks
+    begin = _order(after, after=True) if after else None
+    end = _order(before) if before else None
     found: list[dict[str, Any]] = []
     async for events in projection.log.newest_first():
         for event in blanked(events, projection.log.state.erased):
-            if after is not None and event.order <= _order(after, _AFTER_ALL_OF_ITS_TIME):
+            if begin is not None and event.order <= begin:
                 return found
-            if (before is not None and event.order >= _order(before)) or (types is not None and event.type not in types):
+            if (end is not None and event.order >= end) or (types is not None and event.type not in types):
                 continue
             data = codec.decode(event.data_json)
             if text and not _has(data, text.casefold()):

@@ -296,7 +296,9 @@ class Store:
         self, *, before: str | None = None, after: str | None = None, types: Sequence[str] | None = None, text: str | None = None,
         limit: int = 50,
     ) -> list[dict[str, Any]]:
-        """Events, newest first: at most `limit`, of `types` if given, between two places (`order` of an event, or `hlc`; exclusive).
+        """Events, newest first: at most `limit`, of `types` if given, between two places (exclusive).
+
+        A place is the `order` of an event, an `hlc`, or a time (ISO 8601). Raises ValidationError for what is none, unless it is empty.
 
         `text`: only those with it in a text of their data, in upper or lower case. Each tells whether it is `undone`, and by which
         event, and why it is a `conflict` if it is one.
@@ -326,16 +328,20 @@ class Store:
     async def undo(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
         """Leave events out of the view: those with these ids (`replica:seq`, `replica:first-last`), of an import all it brought in.
 
-        Recorded as an event of its own, which can be undone like any other; nothing is recorded if they are undone already.
+        Recorded as an event of its own, which can be undone like any other; nothing is recorded if they are undone already. An event
+        that is not here yet is undone when it comes, unless it is dated later than this. Raises ValidationError for one that waits.
         """
-        return await self._append_own(await history.undone_or_redone(self.projection, ids, undone=True), batch)
+        return await self._append_own(await history.undone_or_redone(self.projection, ids, self.max_future_ms, undone=True), batch)
 
     async def redo(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
         """Take back in what was undone, whoever undid it: as `undo`."""
-        return await self._append_own(await history.undone_or_redone(self.projection, ids, undone=False), batch)
+        return await self._append_own(await history.undone_or_redone(self.projection, ids, self.max_future_ms, undone=False), batch)
 
     async def restore_to(self, moment: Moment) -> list[Appended]:
-        """Undo everything after a moment (see `at`): the view is as it was then. Nothing is recorded if nothing came after."""
+        """Undo everything after a moment (see `at`): the view is as it was then. Nothing is recorded if nothing came after.
+
+        The name stays as it is, and what was erased is gone.
+        """
         self._check_writable()
         return await self._append_own(await history.undone_since(self.projection, moment), None)
 

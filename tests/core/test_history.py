@@ -187,6 +187,13 @@ async def test_what_cannot_be_undone_is_refused_by_name(platform: MemoryPlatform
                 await refused
 
 
+async def test_an_undo_of_what_came_in_the_same_group_is_shown(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await asyncio.gather(store.append(note("1")), store.undo([f"{store.log.state.writer}:1-5"]))
+        assert notes_of(store) == []
+        await equal_to_a_fold(store)
+
+
 async def test_an_undo_whose_view_could_not_be_made_is_shown_by_the_next_call_or_open(clock: FakeClock) -> None:
     for way in ("append", "catch_up", "open"):
         plan = Plan()
@@ -288,12 +295,44 @@ async def test_going_back_undoes_everything_after_and_can_itself_be_undone(platf
         assert notes_of(store) == ["1"]
 
 
+async def test_going_back_leaves_the_name_and_does_not_call_it_undone(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await add(store, 1)
+        await store.rename("Alice")
+        await store.erase(await add(store, 2))
+        await store.restore_to(one)
+        assert notes_of(store) == ["1"]
+        assert (await store.stats())["name"] == "Alice"
+        told = [(event["type"], event["undone"]) for event in await store.events()]
+        assert told == [("$undone", False), ("$erased", False), ("note.added", True), ("$named", False), ("note.added", False)]
+
+
 async def test_what_is_no_moment_is_refused(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await add(store, 1)
-        for moment in ("yesterday", "", "a" * 16 + ":7", -1):
+        for moment in ("yesterday", "", "a" * 16 + ":7", -1, None, 1.5, True, ["x"]):
             with pytest.raises(ValidationError):
-                await store.at(moment)
+                await store.at(moment)  # type: ignore[arg-type]
+
+
+async def test_events_lie_between_times_or_places_and_what_is_neither_is_refused(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        first, second = await add(store, 1, 2)
+        clock.advance(60_000)
+        (third,) = await add(store, 3)
+        two = next(event for event in await store.events() if event["id"] == second)
+        for between, expected in (
+            ({"before": "2026-01-01"}, [third, second, first]), ({"after": "2026-01-01"}, []),
+            ({"before": two["time"]}, []), ({"after": two["time"]}, [third]),
+            ({"before": two["hlc"]}, [first]), ({"after": two["hlc"]}, [third]),
+            ({"before": two["order"]}, [first]), ({"after": two["order"]}, [third]),
+        ):
+            assert [event["id"] for event in await store.events(**between)] == expected
+        assert len(await store.events(before="", after="")) == 3
+        for wrong in ("x", "0192f3a4b5c6", 5):
+            for between in ({"before": wrong}, {"after": wrong}):
+                with pytest.raises(ValidationError):
+                    await store.events(**between)  # type: ignore[arg-type]
 
 
 # -- rewinding and checkpoints

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pystore import codec, merging
 from pystore import store as store_module
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms
-from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, PyStoreError, QuotaError
+from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, PyStoreError, QuotaError, ValidationError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import KINDS, FaultyPlatform, Gate, Plan, UntranslatedError
@@ -151,6 +151,24 @@ async def test_a_save_writes_what_waits_like_all_else(platform: MemoryPlatform) 
     async with await Store.open(SCHEMA, "b", platform=platform) as store:
         assert (await store.restore([ours]))["waiting"] == 2
         assert event_lines(await saved(store)) == event_lines(ours)
+
+
+async def test_what_waits_is_not_undone_before_its_time_and_one_is_told_so(platform: MemoryPlatform, clock: FakeClock) -> None:
+    file = await Device(HOUR).writes("1", "2")
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (mine,) = await store.append(note("mine"))
+        await store.restore([file])
+        first, second = await store.waiting()
+        for ids in ([first["id"]], [mine.id, second["id"]], [first["id"] + "-7"]):
+            for work in (store.undo(ids), store.redo(ids)):
+                with pytest.raises(ValidationError, match=str(first["until"])) as caught:
+                    await work
+                assert caught.value.details["until"] == first["until"]
+        assert notes_of(store) == ["mine"]
+        clock.advance(HOUR)
+        await store.upkeep()
+        await store.undo([first["id"]])
+        assert notes_of(store) == ["2", "mine"]
 
 
 async def test_what_waits_outlives_a_closed_store_and_comes_in_when_it_is_opened(platform: MemoryPlatform, clock: FakeClock) -> None:
