@@ -43,6 +43,8 @@ class Checkpoints:
     def __init__(self, storage: LogStorage, fingerprint: str) -> None:
         self._storage = storage
         self._fingerprint = fingerprint
+        self._read: dict[tuple[str, bytes], Kept] = {}
+        """What was read the last time: the marks of many checkpoints take long to read."""
 
     async def usable(self, wanted: LogState, marks: Marks, until: Order | None = None) -> list[Kept]:
         """Those from which the events of `wanted` (up to `until`, if given) can be folded on if `marks` count, the best first.
@@ -60,17 +62,21 @@ class Checkpoints:
 
     async def kept(self) -> list[Kept]:
         """All of them, those with the fewest events first."""
-        found = []
+        found = {}
         for name, about in (await self._storage.checkpoints()).items():
+            if (known := self._read.get((name, about))) is not None:
+                found[name, about] = known
+                continue
             try:
                 said = codec.decode(about)
                 if said["view"] == self._fingerprint:
                     marks, erased = Marks.from_json(said["marks"]), Erasures.from_json(codec.encode(said["erased"]))
                     state = LogState.from_json(codec.encode(said["state"]))._replace(marks=marks, erased=erased)
-                    found.append(Kept(name, state, said["size"], about))
+                    found[name, about] = Kept(name, state, said["size"], about)
             except (ValueError, KeyError, TypeError, PyStoreError):
                 continue  # made by another version: it is of no use here
-        return sorted(found, key=lambda kept: kept.state.events)
+        self._read = found
+        return sorted(found.values(), key=lambda kept: kept.state.events)
 
     async def load(self, kept: Kept) -> bytes | bytearray | None:
         """The image of a checkpoint; None if it is gone or damaged."""

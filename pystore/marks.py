@@ -8,7 +8,7 @@ So an undo can be undone, by anyone, and can be there before what it undoes has 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -93,6 +93,13 @@ class _Decision(NamedTuple):
     by: Mark
 
 
+def _by_replica(marks: Iterable[Mark]) -> dict[str, list[Mark]]:
+    by_replica: dict[str, list[Mark]] = {}
+    for mark in marks:
+        by_replica.setdefault(mark.replica, []).append(mark)
+    return by_replica
+
+
 class Marks:
     """All marks of a log, and what they come to. Immutable."""
 
@@ -105,23 +112,44 @@ class Marks:
                 for span in mark.spans:
                     self._decide(span, mark)
 
-    def _decide(self, span: Span, by: Mark) -> None:
-        """Let `by` decide those of `span` of which nothing is decided."""
+    def _decide(self, span: Span, by: Mark, *, over: bool = False) -> None:
+        """Let `by` decide of `span`: what nothing is decided of, or (`over`) all of it."""
         decisions = self._decisions.setdefault(span.replica, [])
-        free, added = span.first, []
-        for decision in decisions:
-            if decision.last < free:
-                continue
-            if decision.first > span.last:
-                break
+        at = bisect_left(decisions, span.first, key=lambda decision: decision.last)
+        end = bisect_right(decisions, span.last, lo=at, key=lambda decision: decision.first)
+        there = decisions[at:end]
+        if over:
+            before = [one._replace(last=span.first - 1) for one in there[:1] if one.first < span.first]
+            after = [one._replace(first=span.last + 1) for one in there[-1:] if one.last > span.last]
+            decisions[at:end] = [*before, _Decision(span.first, span.last, by), *after]
+            return
+        filled: list[_Decision] = []
+        free = span.first
+        for decision in there:
             if free < decision.first:
-                added.append(_Decision(free, decision.first - 1, by))
+                filled.append(_Decision(free, decision.first - 1, by))
+            filled.append(decision)
             free = decision.last + 1
         if free <= span.last:
-            added.append(_Decision(free, span.last, by))
-        if added:
-            decisions += added
-            decisions.sort()
+            filled.append(_Decision(free, span.last, by))
+        decisions[at:end] = filled
+
+    def _with_newer(self, new: Sequence[Mark]) -> Marks | None:
+        """These and `new` ones, if that is only a matter of these: they come after all, in order, and name no mark."""
+        seqs = {replica: sorted(mark.seq for mark in marks) for replica, marks in _by_replica((*self.all, *new)).items()}
+        names_mark = any(
+            bisect_left(of_replica, span.first) < bisect_right(of_replica, span.last)
+            for mark in new for span in mark.spans if (of_replica := seqs.get(span.replica))
+        )
+        if names_mark or (self.all and new[0] <= self.all[-1]):
+            return None
+        both = Marks()
+        both.all = (*self.all, *new)
+        both._decisions = {replica: list(decisions) for replica, decisions in self._decisions.items()}
+        for mark in new:
+            for span in mark.spans:
+                both._decide(span, mark, over=True)
+        return both
 
     def __bool__(self) -> bool:
         return bool(self.all)
@@ -134,8 +162,8 @@ class Marks:
 
     def and_those_of(self, events: Iterable[Recorded]) -> Marks:
         """These marks and those among `events`."""
-        new = [mark for event in events if event.type in (UNDONE, REDONE) and (mark := mark_of(event))]
-        return Marks((*self.all, *new)) if new else self
+        new = sorted({mark for event in events if event.type in (UNDONE, REDONE) and (mark := mark_of(event))})
+        return (self._with_newer(new) or Marks((*self.all, *new))) if new else self
 
     def until(self, moment: Order) -> Marks:
         """The marks up to `moment`, inclusive: what was undone then."""

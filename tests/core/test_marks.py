@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pystore import codec
 from pystore.clock import stamp
+from pystore.event import Recorded
 from pystore.marks import Mark, Marks, Order, Span, joined
 
 REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
@@ -89,3 +92,61 @@ def test_joined_spans_name_the_same_events_in_rising_order(spans: list[Span]) ->
     assert named(joined(spans)) == named(spans)
     assert joined(spans) == sorted(joined(joined(spans)))
     assert [Span.parse(str(span)) for span in joined(spans)] == joined(spans)
+
+
+@given(MARKS)
+def test_marks_taken_in_one_after_the_other_come_to_the_same(marks: list[Mark]) -> None:
+    for in_order in (sorted(marks), marks):
+        grown = Marks()
+        for mark in in_order:
+            grown = grown.and_those_of([event_of(mark)])
+        assert grown == Marks(marks)
+        for replica, seq in ALL:
+            assert grown.undone_by(replica, seq, order_of(replica, seq)) == Marks(marks).undone_by(replica, seq, order_of(replica, seq))
+
+
+def event_of(mark: Mark) -> Recorded:
+    """The event that a mark is."""
+    data = codec.encode({"events": [str(span) for span in mark.spans]})
+    return Recorded(b"", mark.replica, mark.seq, mark.hlc, "$undone" if mark.undone else "$redone", 1, data, 0)
+
+
+class Number(int):
+    """A number that counts how often one is compared."""
+
+    compared = 0
+
+    def __lt__(self, other: int) -> bool:
+        Number.compared += 1
+        return int(self) < int(other)
+
+    def __gt__(self, other: int) -> bool:
+        Number.compared += 1
+        return int(self) > int(other)
+
+    def __eq__(self, other: object) -> bool:
+        Number.compared += 1
+        return isinstance(other, int) and int(self) == int(other)
+
+    __hash__ = int.__hash__
+
+
+def compared(work: Callable[[], object]) -> int:
+    """How often numbers are compared by `work`."""
+    Number.compared = 0
+    work()
+    return Number.compared
+
+
+def test_what_marks_cost_follows_their_number() -> None:
+    def of(number: int) -> list[Mark]:
+        # Far apart from each other, here and there.
+        seqs = [Number(2 * (at * 7919 % number) + 1) for at in range(number)]
+        return [Mark(stamp(1000 + at, 0), REPLICAS[1], at + 1, True, (Span(REPLICAS[0], seq, seq),)) for at, seq in enumerate(seqs)]
+
+    few, many = of(500), of(5000)
+    assert compared(lambda: Marks(many)) < 15 * compared(lambda: Marks(few))
+    one = Mark(stamp(10_000, 0), REPLICAS[1], 6000, True, (Span(REPLICAS[0], 2, 2),))
+    grown = Marks(many)
+    assert compared(lambda: grown.and_those_of([event_of(one)])) < 100
+    assert grown.and_those_of([event_of(one)]) == Marks([*many, one])
