@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from pystore import codec, versions
 from pystore.clock import stamps_from
-from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError
+from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError, StorageError
 from pystore.event import Draft, Head, Recorded
 from pystore.log import MAX_TRIES, LogState
 from pystore.ports import Durability
@@ -216,6 +216,9 @@ class Appender:
             try:
                 events, state_then = projection.log.record(append.drafts, state)
                 projection.projector.apply(events)
+            except StorageError:
+                projection.view.rollback("append")
+                raise
             except PyStoreError as error:
                 append.refused = error
                 continue

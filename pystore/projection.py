@@ -200,12 +200,15 @@ class Projection:
         return LogState(log.log, log.epoch, log.writer, log.name, erased=log.erased)
 
     def _fingerprint(self) -> str:
-        """What an image of the view depends on beside the events. A development version's handlers change without its number."""
+        """What an image of the view depends on beside the events. A development version's handlers change without its number.
+
+        Another pystore may give other reasons for a conflict.
+        """
         schema = self.schema
         if schema.views == 0:
             return os.urandom(16).hex()
         searches = [repr(search) for search in schema.searches]
-        parts = [schema.name, schema.app, schema.views, schema.tables, searches, sorted(self._quarantine)]
+        parts = [versions.__version__, schema.name, schema.app, schema.views, schema.tables, searches, sorted(self._quarantine)]
         return sha256(codec.encode(parts)).hexdigest()
 
     def projector_of(self, view: View) -> Projector:

@@ -12,7 +12,7 @@ import pydantic
 
 from pystore import codec
 from pystore.erasure import Erasures
-from pystore.errors import HandlerError, PyStoreError, UnknownTypeError, ValidationError
+from pystore.errors import HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
 from pystore.input_profile import MAX_DEPTH, SMALL_BYTES, check_limits, is_plain, load, load_structure
 from pystore.marks import Marks
@@ -136,14 +136,17 @@ class Projector:
         """Fold events that this replica is about to append.
 
         Raises ConstraintError or HandlerError, with `index` in its details, if one does not fit; nothing of them is in the view then.
+        Raises StorageError if there is no room; then whatever else was begun in the view may have been taken back as well.
         """
         self.view.savepoint("apply")
         try:
             for event in events:
                 self._apply(event)
             self.view.release("apply")
-        except PyStoreError:
+        except PyStoreError as error:
             self.view.rollback("apply")
+            if not _is_conflict(error):
+                raise
         else:
             return
         # Statements are run many at once, so which event it was shows when each is folded alone.
@@ -161,24 +164,40 @@ class Projector:
         self.view.release("apply")
 
     def fold(self, events: Sequence[Recorded]) -> None:
-        """Fold recorded events, in order. One that does not fit is set aside as a conflict, and the fold goes on."""
+        """Fold recorded events, in order. One that does not fit is set aside as a conflict, and the fold goes on.
+
+        What another replica need not meet (no memory, no room) is no conflict: it is raised, and nothing of `events` is in the view then.
+        """
         self.view.savepoint("fold")
         try:
             for event in events:
                 self._apply(event)
             self.view.release("fold")
-        except PyStoreError:
+        except BaseException as error:
             self.view.rollback("fold")
+            if not _is_conflict(error):
+                raise
         else:
             return
-        for event in events:
-            self.view.savepoint("event")
-            try:
-                self._apply(event)
-                self.view.release("event")
-            except PyStoreError as error:
-                self.view.rollback("event")
-                self._set_aside(event, error.message)
+        self.view.savepoint("fold")
+        try:
+            for event in events:
+                self._fold_one(event)
+            self.view.release("fold")
+        except BaseException:
+            self.view.rollback("fold")
+            raise
+
+    def _fold_one(self, event: Recorded) -> None:
+        self.view.savepoint("event")
+        try:
+            self._apply(event)
+            self.view.release("event")
+        except PyStoreError as error:
+            if not _is_conflict(error):
+                raise
+            self.view.rollback("event")
+            self._set_aside(event, error.message)
 
     def _set_aside(self, event: Recorded, reason: str) -> None:
         self.view.execute(
@@ -205,7 +224,7 @@ class Projector:
         for handler in declared.handlers:
             try:
                 handler(self.view, event)
-            except PyStoreError:
+            except (PyStoreError, MemoryError):
                 raise
             except Exception as error:
                 raise HandlerError(
@@ -224,7 +243,14 @@ class Projector:
             model: Event = declared.model.__pydantic_validator__.validate_json(data_json, extra="ignore")
         except pydantic.ValidationError as error:
             raise invalid(event.type, error) from error
+        except MemoryError:
+            raise
         except Exception as error:
             raise HandlerError(f"{event.type} in version {event.v} could not be brought to version {declared.v}: {error!r}.") from error
         return model
 
+
+
+def _is_conflict(error: BaseException) -> bool:
+    """Whether an event does not fit, wherever it is folded, and not the place where it was."""
+    return isinstance(error, PyStoreError) and not isinstance(error, StorageError)

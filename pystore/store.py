@@ -316,9 +316,10 @@ class Store:
         return await history.activity(self.projection, buckets=buckets, since=since, until=until)
 
     async def conflicts(self) -> list[dict[str, Any]]:
-        """The events that the view could not take, newest first, each with its `reason`; on every replica they are the same.
+        """The events that the view could not take, newest first, each with its `reason`. To resolve one append another event, or undo it.
 
-        To resolve one append another event, or undo it.
+        On every replica they are the same, but for those that stopped the program here (`Store.open(quarantine=)`); how a reason is put
+        may follow the versions of pystore, Python and SQLite.
         """
         self._durable_view()
         return await history.conflicts(self.projection)

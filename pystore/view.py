@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any
 
 from pystore import codec
-from pystore.errors import ConstraintError, HandlerError, QueryError
+from pystore.errors import ConstraintError, HandlerError, QueryError, StorageError
 from pystore.schema import Schema, Search
 
 Parameters = Sequence[Any] | dict[str, Any]
@@ -97,7 +97,8 @@ class View:
     def execute(self, sql: str, parameters: Parameters = ()) -> None:
         """Run one writing statement, in its turn: it reaches SQLite together with others of the same SQL, before anything is read.
 
-        So ConstraintError (a constraint refuses it) and HandlerError (it is wrong) may be raised by a later call, or by `settle`.
+        So ConstraintError (a constraint refuses it) and HandlerError (it is wrong) may be raised by a later call, or by `settle`;
+        StorageError if there is no room for the view.
         """
         if sql == self._run_sql:
             self._run.append(parameters)
@@ -130,7 +131,7 @@ class View:
         try:
             return self._db.execute(sql, parameters).fetchall()
         except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
-            raise HandlerError(f"A handler's statement failed: {error}.") from error
+            raise _statement_error(error) from error
 
     def broken_constraints(self) -> list[str]:
         """What of the view does not hold: SQLite's own structure, its foreign keys, and the checks that the schema declares."""
@@ -179,7 +180,7 @@ class View:
         except sqlite3.IntegrityError as error:
             raise ConstraintError(f"The data do not fit together: {error}.") from error
         except (sqlite3.Error, sqlite3.Warning, OverflowError, ValueError) as error:
-            raise HandlerError(f"A handler's statement failed: {error}.") from error
+            raise _statement_error(error) from error
         self._touched.add(writes)
 
     # -- what the projector uses
@@ -199,6 +200,8 @@ class View:
         self._run_sql, self._run = "", []
         self._once.clear()
         self._summaries.clear()
+        if not self._db.in_transaction:
+            return  # SQLite found no room, and has taken back everything already
         self._db.execute(f"ROLLBACK TO {name}")
         self._db.execute(f"RELEASE {name}")
 
@@ -388,6 +391,13 @@ def match_terms(typed: str | None) -> str:
     """What a person typed as an FTS5 expression: every term must occur, the last one may be the beginning of a word."""
     terms = ['"' + term.replace('"', '""') + '"' for term in (typed or "").split()]
     return " ".join(terms) + "*" if terms else '""'
+
+
+def _statement_error(error: Exception) -> HandlerError | StorageError:
+    """Whether the statement is at fault, which is so wherever it is run, or the place where it was run."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
+        return StorageError(f"There is no room for the view here: {error}. Nothing is lost by it; close what else is open.")
+    return HandlerError(f"A handler's statement failed: {error}.")
 
 
 def _query_error(error: Exception) -> QueryError:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from pystore import codec
 from pystore import projector as projector_module
-from pystore.errors import ConstraintError, HandlerError, PyStoreError, UnknownTypeError, ValidationError
+from pystore.errors import ConstraintError, HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import Draft, Event, Head, Recorded, parse_line, record
 from pystore.input_profile import is_plain
 from pystore.memory import MemoryPlatform
@@ -21,7 +21,7 @@ from pystore.projector import Projector, draft, draft_line, draft_lines
 from pystore.schema import Schema
 from pystore.store import Store
 from pystore.view import View
-from tests.support.notes import SCHEMA, NoteAdded, NoteEdited, event_lines, note, rows, saved, shown
+from tests.support.notes import SCHEMA, NoteAdded, NoteEdited, event_lines, folded, make_schema, note, rows, saved, shown
 
 
 class Unregistered(Event):
@@ -87,6 +87,47 @@ def test_what_does_not_fit_is_set_aside_and_the_fold_goes_on(misfit: Draft) -> N
 def test_fields_that_a_newer_version_added_are_passed_over() -> None:
     got = fold(a_draft(b'{"note_id":"1","text":"t","colour":"red"}'))
     assert [row["text"] for row in got["note"]] == ["t"]
+
+
+@pytest.mark.parametrize("misfit", [False, True])
+def test_no_memory_is_no_conflict_and_the_fold_fails_whole(misfit: bool) -> None:
+    schema, fails = make_schema(), True
+
+    @schema.on(NoteAdded)
+    def hungry(view: View, event: Recorded) -> None:
+        if fails and event.data.note_id == "3":
+            raise MemoryError
+
+    view = View(schema)
+    projector = Projector(schema, view)
+    events = events_of(*(draft(schema, note(id_)) for id_ in ("1", "2", "1" if misfit else "4", "3")))
+    projector.fold(events[:1])
+    before = rows(view)
+    with pytest.raises(MemoryError):
+        projector.fold(events[1:])
+    assert rows(view) == before
+    fails = False
+    projector.fold(events[1:])
+    assert [row["note_id"] for row in rows(view)["note"]] == ["1", "2", *([] if misfit else ["4"]), "3"]
+    assert [row["seq"] for row in rows(view)["pystore_conflict"]] == ([3] if misfit else [])
+    view.close()
+
+
+async def test_no_room_for_the_view_is_no_conflict_and_what_finds_none_is_refused_whole(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (one,) = await store.append(note("1"))
+        pages = store.view._db.execute("PRAGMA page_count").fetchone()[0]
+        store.view._db.execute(f"PRAGMA max_page_count={pages}")
+        with pytest.raises(StorageError, match="no room"):
+            await store.append(note("2", "text " * 10_000))
+        store.view._db.execute(f"PRAGMA max_page_count={pages + 100}")
+        await store.append(note("3"))
+        assert [row["note_id"] for row in shown(store)["note"]] == ["1", "3"]
+        assert await store.conflicts() == []
+        assert shown(store) == await folded(store)
+        assert (await store.verify())["sound"]
+        await store.undo([one.id])
+        assert shown(store) == await folded(store)
 
 
 def test_how_events_are_cut_into_folds_makes_no_difference() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from pystore import checkpoints as checkpoints_module
 from pystore import projection as projection_module
+from pystore import versions as versions_module
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import KINDS, FaultyPlatform, Plan
@@ -128,6 +129,18 @@ async def test_an_undo_whose_view_cannot_be_made_is_done_and_the_view_follows(pl
         assert shown(store) == await folded(store)
         assert told[-1] == b'[{"n":199}]'
         assert (await store.stats())["upkeep_error"] is None
+
+
+async def test_a_checkpoint_of_another_pystore_is_not_used(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _ = await long_log(platform)
+    async with store:
+        await store.upkeep(now=True)
+    folded_events: list[object] = []
+    for version, expected in ((None, 0), ("another", 200)):
+        if version is not None:
+            monkeypatch.setattr(versions_module, "__version__", version)
+        async with await Store.open(SCHEMA, "a", platform=platform, before_each=folded_events.append):
+            assert len(folded_events) == expected
 
 
 async def test_a_checkpoint_never_shows_more_than_it_says_though_the_view_could_not_be_made_anew(platform: MemoryPlatform) -> None:
