@@ -65,7 +65,7 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
         await check.log(storage, meta)
         if damage is not None and not check.problems:
             check.report(damage.message, damage.details.get("id"))  # in what another writer added
-        if not check.problems:
+        if check.is_whole and damage is None:
             with closing(View(projection.schema)) as folded:
                 await check.fold(projection, folded)
                 await check.compare(shown, folded)
@@ -102,6 +102,8 @@ class _Check:
         self._damaged: set[str] = set()
         self._events = 0
         self._parts: list[_Part] = []
+        self.is_whole = False
+        """Whether nothing is wrong with any event of the log, whatever else there is."""
 
     def result(self) -> dict[str, Any]:
         """What was found."""
@@ -168,7 +170,8 @@ class _Check:
                     wrong_ends.append(segment.number)
         chains.end(self._state.feeds)
         await self._check_replaced(storage)
-        if not self.problems:
+        self.is_whole = not self.problems
+        if self.is_whole:
             # Where an event is wrong, that other records say otherwise is no news.
             for number in wrong_ends:
                 self.report(f"Record {number} does not begin and end where it says.")
@@ -361,7 +364,8 @@ class _Check:
                 wrong = [name for name in names if shown[value][name] != right[value][name]]
                 why = f"is not what the events say: {', '.join(wrong)} should be otherwise"
             said = ", ".join(f"{name} {part!r}" for name, part in at.items())
-            self.report(f"The row of {table} with {said} {why}.", table=table, key=at)
+            id_ = {"pystore_conflict": f"{at.get('replica')}:{at.get('seq')}", "pystore_import": at.get("event_id")}.get(table)
+            self.report(f"The row of {table} with {said} {why}.", id_, table=table, key=at)
 
 
 class _At(NamedTuple):
