@@ -46,6 +46,12 @@ class PyStoreError(Exception):
         self.message = message
         self.details: dict[str, Any] = details
 
+    def tell_also(self, more: str, **details: Any) -> None:
+        """Add a sentence to the message, and to the details."""
+        self.message = f"{self.message} {more}"
+        self.args = (self.message,)
+        self.details |= details
+
     @property
     def code(self) -> str:
         """The name under which the error crosses to JavaScript and to the command line."""

@@ -599,7 +599,8 @@ class Store:
 
         What is here already is not added again. Returns `id` (of the event that stands for all of it; None if nothing was new), `kind`,
         `counts` and `not_understood`. Raises FormatError if no importer knows the file. Cancelled, or after any other error: what
-        came in until then is kept, and can be undone like a whole import.
+        came in until then is kept, and can be undone like a whole import, or, if not even that could be recorded, by the `events` in
+        the error's details.
         """
         self._check_writable()
         file = ImportFile(name, data)
@@ -627,19 +628,33 @@ class Store:
             (recorded,) = await self.append(Imported(name=name, kind=imported.kind, sha256=file.sha256, counts=counts, events=events))
             id_ = recorded.id
 
+        def tell_what_came_in(error: BaseException) -> None:
+            came_in = [str(span) for span in joined(spans)]
+            told = f"{done:,} events came in and are kept. To take them out again undo {', '.join(came_in)}."
+            if isinstance(error, PyStoreError):
+                error.tell_also(told, events=came_in)
+            else:
+                error.add_note(told)
+
         try:
             for events in imported.batches():
                 await to_the_end(take(events))
                 if on_progress is not None:
                     on_progress("import", imported.read, imported.total)
                 await self.platform.breathe()
-        except BaseException:
+        except BaseException as error:
             if spans:
-                with suppress(PyStoreError):
+                try:
                     await to_the_end(conclude())
+                except PyStoreError:
+                    tell_what_came_in(error)
             raise
         if spans:
-            await conclude()
+            try:
+                await conclude()
+            except PyStoreError as error:
+                tell_what_came_in(error)
+                raise
         return {"id": id_, "kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
 
     async def verify(self, on_progress: Progress | None = None) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pystore import importing
-from pystore.errors import FormatError
+from pystore.errors import FormatError, QuotaError
 from pystore.memory import MemoryPlatform
 from tests.support.exports import chatgpt_conversation, import_values, opened
+from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
 
 DATA = Path(__file__).parent.parent / "data"
@@ -69,6 +70,20 @@ async def test_an_import_that_is_stopped_keeps_what_came_in_until_then_and_is_un
                 await store.undo([event["id"]])
             assert store.query("SELECT (SELECT count(*) FROM message) + (SELECT count(*) FROM conversation) AS n") == [{"n": 0}]
     assert turns > 21
+
+
+async def test_an_import_that_finds_no_space_tells_what_to_undo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "BATCH_EVENTS", 50)
+    data = (DATA / "chatgpt-small.zip").read_bytes()
+    plan = Plan()
+    async with opened(FaultyPlatform(MemoryPlatform(FakeClock()), plan)) as store:
+        plan.become(Plan(at=3, only="commit", is_sticky=True))
+        with pytest.raises(QuotaError, match="To take them out again undo") as caught:
+            await store.import_file(data, "export.zip")
+        plan.become(Plan())
+        assert (await store.stats())["records"]["message"] > 0
+        await store.undo(caught.value.details["events"])
+        assert (await store.stats())["records"] == dict.fromkeys((await store.stats())["records"], 0)
 
 
 async def test_every_branch_of_the_export_is_there_and_its_current_one_is_current(platform: MemoryPlatform) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from pystore import Store
 from pystore.assistant import schema
-from pystore.memory import MemoryPlatform
+from pystore.ports import Platform
 
 
 @asynccontextmanager
-async def opened(platform: MemoryPlatform) -> AsyncIterator[Store]:
+async def opened(platform: Platform) -> AsyncIterator[Store]:
     async with await Store.open(schema, "alice", platform=platform) as store:
         yield store
 
