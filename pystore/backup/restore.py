@@ -194,7 +194,8 @@ class _Feeds:
             if known is None:
                 continue
             if event.replica not in heads and event.seq == known.seq + 1:
-                heads[event.replica] = known
+                # If it names another event than the log's last, that is a fork, unless the file is damaged: told at its end.
+                heads[event.replica] = Head(known.seq, event.prev)
                 continuing[event.replica] = event
             if event.seq == known.seq:
                 at_known[event.replica] = event.hash()
@@ -288,8 +289,9 @@ async def _check_against(check: _Feeds, log: EventLog, waiting: Waiting) -> None
             continue
         if replica in check.at_known:
             same = check.at_known[replica] == known.hash
-        elif in_file.seq >= known.seq:
-            same = True  # the file goes on exactly where the log ends: check_feed compared the hash
+        elif replica in check.continuing:
+            first = check.continuing[replica]
+            same = first.prev == known.hash or first.id in check.retracted
         else:
             ours = await here(replica, in_file.seq)
             same = ours is None or ours.hash() == in_file.hash

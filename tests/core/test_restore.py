@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -321,6 +322,37 @@ async def test_two_contents_under_one_number_are_a_fork(platform: MemoryPlatform
     async with await Store.open(SCHEMA, "a", platform=original) as store:
         with pytest.raises(ForkError):
             await store.restore([ours])
+
+
+async def test_a_file_with_only_the_tail_of_a_fork_is_a_fork_and_a_damaged_one_is_damaged(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        copy = MemoryPlatform(FakeClock())
+        for name in ("segments", "meta", "batches"):
+            setattr(await _log(copy), name, dict(getattr(platform.kept["a"], name)))
+        await store.append(note("2"))
+        async with await Store.open(SCHEMA, "a", platform=copy) as other:
+            for text in ("other 2", "other 3", "other 4"):
+                await other.append(note(text))
+            header, *lines = (await saved(other)).split(b"\n")[:-2]
+        before = (shown(store), store.log.state)
+        for tail in (lines[2:3], lines[2:]):
+            for salvage in (False, True):
+                with pytest.raises(ForkError) as caught:
+                    await store.restore([footed(header, tail)], salvage=salvage)
+                assert caught.value.details["seq"] == 2
+        damaged = [lines[2].replace(b'"prev":"', b'"prev":"_')[:-1], *lines[3:]]
+        with pytest.raises(CorruptBackupError):
+            await store.restore([footed(header, damaged)])
+        assert (shown(store), store.log.state) == before
+
+
+def footed(header: bytes, lines: list[bytes]) -> bytes:
+    """A file of these lines."""
+    head = codec.decode(header)
+    head["counts"]["events"] = len(lines)
+    body = b"".join(line + b"\n" for line in (codec.encode(head), *lines))
+    return body + codec.encode({"pystore": "end", "lines": len(lines) + 1, "sha256": sha256(body).hexdigest()}) + b"\n"
 
 
 async def _log(platform: MemoryPlatform) -> Any:
