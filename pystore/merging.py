@@ -5,7 +5,8 @@ What they say to be erased (see `erasure`) is erased at once, also if it is know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from pystore.clock import iso_of_ms
 from pystore.erasure import Erasures, blanked
@@ -22,11 +23,13 @@ SEGMENT_BYTES = 8 << 20
 class Merge:
     """What a log in the state `base`, with `waiting` beside it, gets: events whose chains were checked, given in the log's order.
 
+    What comes up to the ends in `admitted` does not wait, whatever its time: it was in the log that this one takes the place of.
     `state` and `waiting` are the log's with them; `bodies` are packed segments of those that go into the log, `sizes` their counts.
     """
 
     def __init__(
-        self, base: LogState, waiting: Waiting, horizon_ms: int, on_new: Callable[[list[Recorded]], None] | None = None
+        self, base: LogState, waiting: Waiting, horizon_ms: int, on_new: Callable[[list[Recorded]], None] | None = None,
+        admitted: Mapping[str, Head] = MappingProxyType({}),
     ) -> None:
         self.state = base
         self.bodies: list[bytes] = []
@@ -40,6 +43,7 @@ class Merge:
         self._waits = {event.replica for event in self._waiting}
         """Replicas whose next event has to wait, whatever its time: one before it waits."""
         self._horizon_ms = horizon_ms
+        self._admitted = admitted
         self._on_new = on_new
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -75,7 +79,8 @@ class Merge:
             if event.seq <= self._known.get(event.replica, _NO_HEAD).seq:
                 continue
             self.new += 1
-            if event.replica in self._waits or is_future(event, self._horizon_ms):
+            is_early = is_future(event, self._horizon_ms) and event.seq > self._admitted.get(event.replica, _NO_HEAD).seq
+            if is_early or event.replica in self._waits:
                 self._waits.add(event.replica)
                 self._waiting.append(event)
                 self._waiting_bytes += len(event.line)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 from pystore import codec, erasing, history, migration, verification, versions, witness
@@ -30,7 +30,7 @@ from pystore.errors import (
     TailLostError,
     ValidationError,
 )
-from pystore.event import Draft, Event, Recorded, new_replica_id
+from pystore.event import Draft, Event, Head, Recorded, new_replica_id
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.live import Listener
@@ -486,11 +486,11 @@ class Store:
     ) -> dict[str, Any]:
         """Bring a backup file in: its events beside those that are here, or instead of them. All of it is checked first.
 
-        Before everything is replaced a backup of it is made. Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`,
-        which takes the good part), MigrationError (a file of an older version that this one cannot show as it was, unless `salvage`),
-        PassphraseError, FormatError, ForkError, NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile):
-        nothing was changed then. Killed in the middle: as before or as after. Cancelled: as before; or it was too late, and this returns
-        as if it were not.
+        Before everything is replaced a backup of it is made; what was in the log before does not wait then, though it is dated in the
+        future. Returns what `inspect` does. Raises CorruptBackupError (unless `salvage`, which takes the good part), MigrationError (a
+        file of an older version that this one cannot show as it was, unless `salvage`), PassphraseError, FormatError, ForkError,
+        NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile): nothing was changed then. Killed in the
+        middle: as before or as after. Cancelled: as before; or it was too late, and this returns as if it were not.
         """
         self._check_writable()
         await self._appender.settled()
@@ -507,10 +507,11 @@ class Store:
             else:
                 here = self.log.state
                 base, waiting = LogState(here.log, here.epoch, here.writer, here.log, erased=here.erased), Waiting()
+            admitted = {} if mode == "merge" else self.log.state.feeds
             # Folded aside while it is being read: queries go on seeing what is durable, and a refused file leaves no trace.
             with closing(Aside(projection, base)) as aside:
                 verified = await self._verify_file(
-                    source, base, waiting, horizon_ms, salvage=salvage, on_progress=on_progress, on_new=aside.fold
+                    source, base, waiting, horizon_ms, admitted=admitted, salvage=salvage, on_progress=on_progress, on_new=aside.fold
                 )
                 if mode == "replace" or verified.merge.has_news:
                     document = verified.header.versions if mode == "replace" else projection.document
@@ -575,11 +576,11 @@ class Store:
 
     async def _verify_file(
         self, source: Source, base: LogState, waiting: Waiting, horizon_ms: int, *, salvage: bool, on_progress: Progress | None,
-        on_new: Callable[[list[Recorded]], None] | None = None,
+        on_new: Callable[[list[Recorded]], None] | None = None, admitted: Mapping[str, Head] = MappingProxyType({}),
     ) -> backup_restore.Verified:
         trial = migration.Trial(self.projection, horizon_ms)
         verified = await backup_restore.verify(
-            source, self.log, base, waiting, horizon_ms=horizon_ms, salvage=salvage, breathe=self.platform.breathe,
+            source, self.log, base, waiting, horizon_ms=horizon_ms, admitted=admitted, salvage=salvage, breathe=self.platform.breathe,
             on_progress=on_progress, on_new=on_new, on_all=trial.take,
         )
         if verified.header.application != self.schema.name:

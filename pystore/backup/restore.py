@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
@@ -67,18 +68,20 @@ class Verified:
 
 
 async def verify(
-    source: Source, log: EventLog | None, base: LogState, waiting: Waiting, *, horizon_ms: int, salvage: bool = False,
+    source: Source, log: EventLog | None, base: LogState, waiting: Waiting, *, horizon_ms: int,
+    admitted: Mapping[str, Head] = MappingProxyType({}), salvage: bool = False,
     breathe: Callable[[], Awaitable[None]], on_progress: Progress | None = None, on_new: Callable[[list[Recorded]], None] | None = None,
     on_all: Callable[[Header, list[Recorded]], None] | None = None,
 ) -> Verified:
     """Read a backup to its end and check every line: form, limits, digests, chains, order, footer.
 
     `base` and `waiting` are what the file is compared with: the log's to merge, empty ones to replace; `log` gives its events. What is
-    dated after the horizon will wait. `on_new` is given the events that will go into the log, in order, a few hundred at a time, before
-    it is known that all of the file is sound; `on_all`, in the same way, all that the file has. Raises FormatError (not a backup),
-    NewerVersionError, CorruptBackupError (damaged, with `line` in the details), ForkError, or ClockError (too much would wait).
-    With `salvage` a damaged line costs the rest of its replica's feed, and the event before it unless something undamaged names that one,
-    and is listed; all else is taken, up to the first line that is too long to be read.
+    dated after the horizon will wait, but for what comes up to the ends in `admitted`. `on_new` is given the events that will go into
+    the log, in order, a few hundred at a time, before it is known that all of the file is sound; `on_all`, in the same way, all that
+    the file has. Raises FormatError (not a backup), NewerVersionError, CorruptBackupError (damaged, with `line` in the details),
+    ForkError, or ClockError (too much would wait). With `salvage` a damaged line costs the rest of its replica's feed, and the event
+    before it unless something undamaged names that one, and is listed; all else is taken, up to the first line that is too long to be
+    read.
     """
     reader = LineReader(source)
     result: Verified | None = None
@@ -91,7 +94,7 @@ async def verify(
                 header = header_of(lines[0])
                 # A log without events takes the file's name; `$named` events in it say the same, later ones win.
                 state = base if base.events or not 0 < len(header.name) <= MAX_NAME else base._replace(name=header.name)
-                result = Verified(header, Merge(state, waiting, horizon_ms, on_new), on_all)
+                result = Verified(header, Merge(state, waiting, horizon_ms, on_new, admitted), on_all)
                 check = _Feeds({**base.feeds, **waiting.feeds}, salvage=salvage)
                 number = 1
                 del lines[0]

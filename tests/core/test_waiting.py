@@ -273,6 +273,36 @@ async def test_replacing_replaces_what_waits_and_forgetting_forgets_it(platform:
         assert await store.waiting() == []
 
 
+async def test_what_a_log_recorded_while_its_own_clock_was_wrong_does_not_wait_when_its_own_file_takes_its_place(
+    platform: MemoryPlatform, clock: FakeClock
+) -> None:
+    clock.advance(24 * HOUR)
+    store = await Store.open(SCHEMA, "a", platform=platform)
+    await store.append(note("1"))
+    clock.advance(-24 * HOUR)
+    await store.append(note("2"))
+    await store.close()
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("3"))
+        file, backup = await saved(store), await store.backups.create()
+        await store.append(note("4"))
+        await store.restore([file], mode="replace")
+        assert (notes_of(store), await store.waiting()) == (["1", "2", "3"], [])
+        await store.append(note("5"))
+        await store.backups.restore(backup["id"], mode="replace")
+        assert (notes_of(store), await store.waiting()) == (["1", "2", "3"], [])
+        assert (await store.verify())["sound"]
+        longer = await Device(24 * HOUR).writes("theirs")
+        await store.restore([longer], mode="replace")
+        assert (notes_of(store), len(await store.waiting())) == ([], 1)
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        await other.restore([file])
+        assert (notes_of(other), len(await other.waiting())) == ([], 3)
+        clock.advance(24 * HOUR)
+        await other.upkeep()
+        assert notes_of(other) == ["1", "2", "3"]
+
+
 async def test_another_content_under_the_number_of_one_that_waits_is_a_fork(platform: MemoryPlatform) -> None:
     one = Device(HOUR)
     await one.writes("1")
