@@ -28,26 +28,26 @@ SMALL_BYTES = 4 * MAX_KEYS
 """JSON text up to this size cannot have too many keys or too long a string."""
 
 
-def load(raw: bytes, *, max_bytes: int = MAX_LINE_BYTES, plain: bool = False) -> Any:
+def load(raw: bytes, *, max_bytes: int = MAX_LINE_BYTES, max_depth: int = MAX_DEPTH, plain: bool = False) -> Any:
     """The value of JSON text that keeps every rule. Raises ValidationError, saying which rule is broken.
 
     `plain`: the text is part of one that `is_plain`, which is found out more quickly for many at once.
     """
-    value = load_structure(raw, max_bytes=max_bytes)
+    value = load_structure(raw, max_bytes=max_bytes, max_depth=max_depth)
     if not plain or len(raw) > SMALL_BYTES:
         check_limits(raw)
     return value
 
 
-def load_structure(raw: bytes, *, max_bytes: int) -> Any:
+def load_structure(raw: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> Any:
     """The value of JSON text, with the rules that concern its structure checked: size, depth, syntax, duplicate keys.
 
     For a list of events whose members then go through `check_limits` one by one.
     """
     if len(raw) > max_bytes:
         _refuse(f"it is {len(raw):,} bytes long; at most {max_bytes:,} are taken")
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and depth(raw, stop=MAX_DEPTH) > MAX_DEPTH:
-        _refuse(f"it is nested deeper than {MAX_DEPTH} levels")
+    if raw.count(b"[") + raw.count(b"{") > max_depth and depth(raw, stop=max_depth) > max_depth:
+        _refuse(f"it is nested deeper than {max_depth} levels")
     try:
         value = codec.decode(raw)
         # What comes out the same as it went in has no duplicate keys and no number that a double cannot hold.

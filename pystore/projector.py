@@ -26,18 +26,25 @@ BeforeEach = Callable[[Recorded], None]
 def draft(schema: Schema, event: Event) -> Draft:
     """An application's event, ready to be recorded. Raises UnknownTypeError, or ValidationError for what may not be stored."""
     declared = OWN_TYPES.by_model.get(type(event)) or schema.type_of(type(event))
+    data_json = _written(declared, event)
     try:
-        data_json = event.__pydantic_serializer__.to_json(event, warnings=False)
         # As it will be read back: so the view of now is that of every later fold.
         event = declared.model.__pydantic_validator__.validate_json(data_json)
     except pydantic.ValidationError as error:
         raise invalid(declared.name, error) from error
+    return Draft(declared.name, declared.v, event, data_json)
+
+
+def _written(declared: EventType, event: Event) -> bytes:
+    """The data of an event that was made in Python. Raises ValidationError if a line with them could not be read again."""
+    try:
+        data_json = event.__pydantic_serializer__.to_json(event, warnings=False)
     except ValueError as error:
         raise ValidationError(f"The event {declared.name} was not taken: {error}.", type=declared.name) from error
     if len(data_json) > MAX_DATA_BYTES:
         raise _too_large(declared, data_json)
-    load(data_json)
-    return Draft(declared.name, declared.v, event, data_json)
+    load(data_json, max_depth=MAX_DATA_DEPTH)
+    return data_json
 
 
 def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
@@ -60,8 +67,8 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
     except pydantic.ValidationError as error:
         raise invalid(name, error) from error
     if declared.has_factories:
-        data_json = event.__pydantic_serializer__.to_json(event)
-    if not plain or len(data_json) > SMALL_BYTES:
+        data_json = _written(declared, event)
+    elif not plain or len(data_json) > SMALL_BYTES:
         if len(data_json) > MAX_DATA_BYTES:
             raise _too_large(declared, data_json)
         check_limits(data_json)
@@ -103,6 +110,8 @@ def _draft_compact(schema: Schema, line: bytes) -> Draft | None:
 _ENVELOPE = {"type", "data"}
 MAX_DATA_BYTES = MAX_LINE_BYTES - 512
 """The envelope takes less than the rest."""
+MAX_DATA_DEPTH = MAX_DEPTH - 1
+"""The envelope is one level."""
 
 
 def _too_large(declared: EventType, data_json: bytes) -> ValidationError:
