@@ -28,14 +28,16 @@ SMALL_BYTES = 4 * MAX_KEYS
 """JSON text up to this size cannot have too many keys or too long a string."""
 
 
-def load(raw: bytes, *, max_bytes: int = MAX_LINE_BYTES, max_depth: int = MAX_DEPTH, plain: bool = False) -> Any:
+def load(
+    raw: bytes, *, max_bytes: int = MAX_LINE_BYTES, max_depth: int = MAX_DEPTH, max_keys: int = MAX_KEYS, plain: bool = False
+) -> Any:
     """The value of JSON text that keeps every rule. Raises ValidationError, saying which rule is broken.
 
     `plain`: the text is part of one that `is_plain`, which is found out more quickly for many at once.
     """
     value = load_structure(raw, max_bytes=max_bytes, max_depth=max_depth)
     if not plain or len(raw) > SMALL_BYTES:
-        check_limits(raw)
+        check_limits(raw, max_keys)
     return value
 
 
@@ -62,11 +64,11 @@ def load_structure(raw: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) ->
     return value
 
 
-def check_limits(raw: bytes) -> None:
+def check_limits(raw: bytes, max_keys: int = MAX_KEYS) -> None:
     """Check the rules on strings, numbers and key counts of JSON text whose structure is sound."""
-    if len(raw) <= MAX_STRING_BYTES and raw.count(b":") <= MAX_KEYS and is_plain(raw):
+    if len(raw) <= MAX_STRING_BYTES and raw.count(b":") <= max_keys and is_plain(raw):
         return
-    _check_value(_loads(raw))
+    _check_value(_loads(raw), max_keys)
 
 
 def is_plain(raw: bytes) -> bool:
@@ -125,7 +127,7 @@ def _refuse_constant(name: str) -> NoReturn:
     _refuse(f"{name} is not a JSON number")
 
 
-def _check_value(value: Any) -> None:
+def _check_value(value: Any, max_keys: int) -> None:
     # The depth is known to be at most MAX_DEPTH, so recursion is safe.
     if isinstance(value, str):
         if len(value) > MAX_STRING_BYTES // 4 and len(value.encode(errors="surrogatepass")) > MAX_STRING_BYTES:
@@ -137,14 +139,14 @@ def _check_value(value: Any) -> None:
         except UnicodeEncodeError as error:
             _refuse("a text in it has half of a surrogate pair", error)
     elif isinstance(value, dict):
-        if len(value) > MAX_KEYS:
-            _refuse(f"an object has more than {MAX_KEYS:,} keys")
+        if len(value) > max_keys:
+            _refuse(f"an object has more than {max_keys:,} keys")
         for key, member in value.items():
-            _check_value(key)
-            _check_value(member)
+            _check_value(key, max_keys)
+            _check_value(member, max_keys)
     elif isinstance(value, list):
         for member in value:
-            _check_value(member)
+            _check_value(member, max_keys)
 
 
 def _refuse(reason: str, cause: BaseException | None = None) -> NoReturn:

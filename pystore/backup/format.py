@@ -14,7 +14,7 @@ import pydantic
 
 from pystore import codec
 from pystore.errors import FormatError, NewerVersionError, PassphraseError, ValidationError
-from pystore.event import Head
+from pystore.event import MAX_LINE_BYTES, Head
 from pystore.input_profile import load
 
 FORMAT = 1
@@ -74,7 +74,7 @@ class Footer(pydantic.BaseModel):
 def header_of(line: bytes) -> Header:
     """The header of a file's first line. Raises FormatError (not a backup) or NewerVersionError."""
     try:
-        value = load(line)
+        value = load(line, max_keys=MAX_LINE_BYTES)  # replicas and types may be many: how long a line may be bounds them
     except ValidationError as error:
         raise FormatError("This file is not a pystore backup.", line=1, reason=error.message) from error
     kind = value.get("pystore") if isinstance(value, dict) else None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, JsonValue
 
 from pystore import Event, Schema, Store, codec
+from pystore.event import new_replica_id
 from pystore.input_profile import MAX_DEPTH, MAX_INTEGER, MAX_KEYS, MAX_LINE_BYTES, MAX_STRING_BYTES
 from pystore.memory import MemoryPlatform
 from tests.support.notes import lines_of, saved
@@ -106,3 +107,23 @@ async def test_each_limit_itself_is_taken(platform: MemoryPlatform, way: str, le
     async with await Store.open(schema, "a", platform=platform) as store:
         await appended_by(way, store, value)
         assert (await store.verify())["sound"], least
+
+
+async def test_a_log_of_many_replicas_and_types_is_restored_from_its_file_and_backup(platform: MemoryPlatform) -> None:
+    many = Schema("many", app=1, views=1)
+    types = [type(f"Kind{number}", (Event,), {}) for number in range(MAX_KEYS + 1)]
+    for number, declared in enumerate(types):
+        many.event(f"kind.{number}")(declared)
+    async with await Store.open(many, "a", platform=platform) as store:
+        for declared in types:
+            await store.append(declared())
+            store.projection.shown = store.log.state = store.log.state._replace(writer=new_replica_id())
+        file, lines = await saved(store), await lines_of(store)
+        backup = await store.backups.create("many")
+
+        assert (await store.inspect([file]))["events"] == MAX_KEYS + 1
+        await store.backups.restore(backup["id"], mode="replace")
+        assert await lines_of(store) == lines
+    async with await Store.open(many, "b", platform=platform) as other:
+        await other.restore([file], mode="merge")
+        assert await lines_of(other) == lines
