@@ -48,6 +48,9 @@ _ZIP_MARK, _ZIP_ENTRY_MARK, _GZIP_MARK, _BOM = b"PK\x03\x04", b"PK\x01\x02", b"\
 _EXPORT_MEMBER = re.compile(r"(?:.*/)?(conversations(?:-[0-9]+)?\.json)")
 _WHITE = b" \t\r\n"
 
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of these `zipfile` unpacks no more at once than it was asked for; of the others a few hundred bytes may become a gigabyte."""
+
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 
 
@@ -219,6 +222,8 @@ def _export_members(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo
         raise FormatError("This zip file holds another zip file. Unpack it, and choose the export inside.")
     if not found:
         raise FormatError("There is no conversations.json in this zip file. " + _CHOOSE)
+    if any(info.compress_type not in _BOUNDED for info in found.values()):
+        raise FormatError("This zip file is packed by a method that no export uses. Unpack it, and choose the conversations.json inside.")
     return sorted(found.items())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import tracemalloc
 import zipfile
 from typing import Any
 
@@ -149,6 +150,34 @@ def test_a_zip_that_understates_its_sizes_is_still_measured() -> None:
         assert data.count(size) == 2
         data = data.replace(size, b"\x10\x00\x00\x00")
     with pytest.raises(FormatError):
+        ImportFile("export", data)
+
+
+BOMB = b'[{"a": "' + b" " * 30_000_000 + b'"}]'
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_is_refused_before_it_takes_memory(method: int) -> None:
+    try:
+        data = zipped({"conversations.json": BOMB}, method)
+    except RuntimeError:  # this Python cannot pack so
+        return
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError):
+            ImportFile("export", data)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 93, 98])
+def test_a_zip_packed_by_another_method_than_exports_use_is_refused_with_what_to_do(method: int) -> None:
+    data = zipped({"conversations.json": LIST}, zipfile.ZIP_STORED)
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = data.index(header) + place
+        data = data[:start] + method.to_bytes(2, "little") + data[start + 2 :]
+    with pytest.raises(FormatError, match="Unpack it"):
         ImportFile("export", data)
 
 
