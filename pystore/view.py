@@ -6,6 +6,7 @@ elsewhere the tables a handler's statement writes are noted, so that it is known
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Generator, Sequence
@@ -13,7 +14,7 @@ from contextlib import closing
 from itertools import chain
 from typing import Any
 
-from pystore import codec
+from pystore import codec, sql_functions
 from pystore.errors import ConstraintError, HandlerError, QueryError, StorageError
 from pystore.schema import Schema, Search
 
@@ -41,14 +42,17 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 50,
     sqlite3.SQLITE_LIMIT_FUNCTION_ARG: 32,
     sqlite3.SQLITE_LIMIT_ATTACHED: 0,
-    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 200,
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 25,
 }
-# Beyond SQLite's "high-security" list (sqlite.org/security.html) only where a text of 1 MiB has to pass.
+# Beyond SQLite's "high-security" list (sqlite.org/security.html) only where a text of 1 MiB has to pass. A pattern may be compared
+# with a text as long as that at every place of it.
 
 _READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 _WRITING = frozenset({sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE})
-_REFUSED_FUNCTIONS = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
+_UNSAFE = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})
+_SLOW = frozenset({"json_patch", "jsonb_patch", "unhex"})  # see `sql_functions`
+_REFUSED_FUNCTIONS = _UNSAFE | _SLOW
 
 
 class View:
@@ -74,7 +78,7 @@ class View:
         self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;")
         for limit, value in _LIMITS.items():
             self._db.setlimit(limit, value)
-        self._db.create_function("match_terms", 1, match_terms, deterministic=True)
+        sql_functions.install(self._db)
         if image is None:
             self._create_tables()
         for search in schema.searches:
@@ -221,8 +225,8 @@ class View:
     def read(self, sql: str, parameters: Parameters = ()) -> list[dict[str, Any]]:
         """The rows of a query, each a dict by column name.
 
-        Raises QueryError if the SQL is wrong, would change anything, runs longer than QUERY_SECONDS (one call of an SQL function
-        is not interrupted), or answers more than MAX_ANSWER_BYTES.
+        Raises QueryError if the SQL is wrong, would change anything, runs longer than QUERY_SECONDS (which is found out
+        between two of SQLite's steps), or answers more than MAX_ANSWER_BYTES.
         """
         # Statements are cached by their text: the mark keeps a query from being served a handler's compiled statement.
         marked = "/*query*/" + sql
@@ -387,12 +391,6 @@ def _rows(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
     return rows
 
 
-def match_terms(typed: str | None) -> str:
-    """What a person typed as an FTS5 expression: every term must occur, the last one may be the beginning of a word."""
-    terms = ['"' + term.replace('"', '""') + '"' for term in (typed or "").split()]
-    return " ".join(terms) + "*" if terms else '""'
-
-
 def _statement_error(error: Exception) -> HandlerError | StorageError:
     """Whether the statement is at fault, which is so wherever it is run, or the place where it was run."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
@@ -404,6 +402,8 @@ def _query_error(error: Exception) -> QueryError:
     text = str(error)
     if "interrupted" in text:
         return QueryError(f"The query was stopped after {QUERY_SECONDS:g} s. Ask for less, or add an index.")
+    if match := re.search("not authorized to use function: (\\w+)", text):
+        return QueryError(f"A query may not use the function {match[1]}.")
     if "not authorized" in text or "prohibited" in text:
         return QueryError("A query may only read. To change data, append an event.")
     return QueryError(f"The query is wrong: {text.rstrip('.')}.")

@@ -9,7 +9,7 @@ import pytest
 from pystore import view as view_module
 from pystore.errors import ConstraintError, HandlerError, QueryError
 from pystore.schema import Schema
-from pystore.view import View, match_terms
+from pystore.view import View
 
 ADD = "INSERT INTO note (note_id, text) VALUES (?, ?)"
 
@@ -371,8 +371,3 @@ def test_whatever_a_person_types_is_a_search(view: View, typed: str) -> None:
     assert found(view, "ONE tw") == ["one two"]
     assert found(view, "two one") == ["one two"]
     assert found(view, "one x") == []
-
-
-def test_match_terms_quotes_what_full_text_would_take_for_an_operator() -> None:
-    assert match_terms('say "no" NOT') == '"say" """no""" "NOT"*'
-    assert match_terms(None) == match_terms("  ") == '""'
