@@ -22,6 +22,7 @@ from pystore.log import SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
 from pystore.ports import Commit, LogStorage, Platform, Segment
 from pystore.segment import events_in, pack, unpack_pieces
+from pystore.versions import application
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
@@ -245,7 +246,7 @@ async def damaged_file(platform: Platform, log: str, schema: str) -> AsyncIterat
         versions = codec.decode(found.meta.get("versions", b"{}"))
     except ValueError:
         versions = {}
-    header = header_for(state, schema, platform.now_ms(), platform.name, versions, {})
+    header = header_for(state, application(versions) or schema, platform.now_ms(), platform.name, versions, {})
     damage = {"missing": [str(span) for span in found.missing()], "records": sorted(found.damaged)}
     header = header.model_copy(update={"damage": damage})
     async for piece in jsonl(header, [event.line + b"\n" for event in events], platform.breathe, None):

@@ -110,9 +110,9 @@ class Store:
 
         `name` is what people call a new log (default: `log`). `before_each` is told of every event before it is projected;
         events in `quarantine` are left out of the view. Others' events that are dated further than `max_future_ms` ahead of the wall
-        clock wait until it has come so far. Raises NewerVersionError, CorruptError, StoreLostError or TailLostError (what was here is
-        gone, or its end is; with `recover` what is left is opened, to restore a backup into it or to go on: see `lost`), or another
-        StorageError.
+        clock wait until it has come so far. Raises FormatError (it is another application's log), NewerVersionError, CorruptError,
+        StoreLostError or TailLostError (what was here is gone, or its end is; with `recover` what is left is opened, to restore a
+        backup into it or to go on: see `lost`), or another StorageError.
 
         Data of an older version of the application are migrated, or, with `migrate=False` and where that fails, opened for reading only.
         A development version (`schema.app == 0`) may be told by `destroy_development` to remove its own data if they cannot be opened.
@@ -128,7 +128,7 @@ class Store:
                 on_progress=on_progress,
             )
         except PyStoreError:
-            if not (destroy_development and schema.app == 0 and versions.development(await storage.meta())):
+            if not (destroy_development and schema.app == 0 and versions.development(await storage.meta(), schema)):
                 await storage.close()
                 raise
             await storage.destroy()

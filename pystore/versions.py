@@ -1,4 +1,4 @@
-"""The version document of a data set: which version of the application wrote its events, and of its views.
+"""The version document of a data set: which application wrote its events, in which version, and that of its views.
 
 Unsigned integers; 0 is development. Keys that nobody here knows are kept as they are, at any depth. Beside it stands what that
 version showed of the data, by numbers: a newer one must not show less.
@@ -14,7 +14,7 @@ from typing import Any, Self
 import pydantic
 
 from pystore import codec
-from pystore.errors import CorruptError, NewerVersionError
+from pystore.errors import CorruptError, FormatError, NewerVersionError
 from pystore.schema import Schema
 
 __version__ = "0.1.0"
@@ -34,6 +34,7 @@ def new_document(schema: Schema, by: str) -> VersionDocument:
     """The document of a data set that `schema` begins."""
     return {
         "meta_version": META_VERSION,
+        "schema": schema.name,
         "app": {"version": schema.app, "last_migrated_by": by, "last_written_by": by},
         "views": {"version": schema.views, "last_migrated_by": by, "last_written_by": by},
     }
@@ -79,7 +80,15 @@ class Reading:
 
 
 def read(document: VersionDocument, schema: Schema) -> Reading:
-    """Compare a document with the schema. Raises NewerVersionError if production meets development data or the reverse."""
+    """Compare a document with the schema.
+
+    Raises FormatError if it is another application's, and NewerVersionError if production meets development data or the reverse.
+    """
+    if (name := application(document)) not in (None, schema.name):
+        raise FormatError(
+            f"These data belong to another application ({name}), not to {schema.name}. Nothing was changed. Open them with that one.",
+            schema=name,
+        )
     meta_version = document.get("meta_version")
     if not isinstance(meta_version, int) or meta_version > META_VERSION:
         return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
@@ -100,12 +109,13 @@ def read(document: VersionDocument, schema: Schema) -> Reading:
 
 def written(document: VersionDocument, schema: Schema, by: str) -> VersionDocument:
     """The document after this program has written to the data set: the same object if nothing in it changes. Unknown keys stay."""
-    if all(
+    if application(document) == schema.name and all(
         isinstance(entry := document.get(key), dict) and entry.get("version") == version and entry.get("last_written_by") == by
         for key, version in (("app", schema.app), ("views", schema.views))
     ):
         return document
     document = copy.deepcopy(document)
+    document["schema"] = schema.name
     for key, version in (("app", schema.app), ("views", schema.views)):
         if not isinstance(document.get(key), dict):
             document[key] = {}
@@ -117,13 +127,19 @@ def written(document: VersionDocument, schema: Schema, by: str) -> VersionDocume
     return document
 
 
-def development(meta: Mapping[str, bytes]) -> bool:
-    """Whether a log's metadata say that a development version wrote it: only then may it be destroyed at will."""
+def application(document: VersionDocument) -> str | None:
+    """The name of the schema whose data set it is; None where that was not noted yet."""
+    name = document.get("schema")
+    return name if isinstance(name, str) else None
+
+
+def development(meta: Mapping[str, bytes], schema: Schema) -> bool:
+    """Whether a log's metadata say that a development version of this application wrote it: only then may it be destroyed at will."""
     try:
         document = codec.decode(meta["versions"])
     except (KeyError, ValueError):
         return False
-    entry = document.get("app") if isinstance(document, dict) else None
+    entry = document.get("app") if isinstance(document, dict) and application(document) in (None, schema.name) else None
     return isinstance(entry, dict) and entry.get("version") == 0 and isinstance(entry["version"], int)
 
 

@@ -21,7 +21,7 @@ from pystore.backup.backups import Backups
 from pystore.backup.sealed import MARK
 from pystore.backup.vault import Vault
 from pystore.cli.terminal import Progress
-from pystore.errors import PassphraseError, PyStoreError, UnavailableError
+from pystore.errors import FormatError, PassphraseError, PyStoreError, UnavailableError
 from pystore.memory import MemoryPlatform
 from pystore.native.platform import NativePlatform
 from pystore.ports import LogStorage
@@ -95,9 +95,18 @@ async def open_store(
     platform = OneFile(path)
     is_read = not (create or write)
     try:
-        async with await Store.open(
-            schema, path.stem, platform=platform, read_only=is_read, recover=recover, migrate=False, on_progress=progress
-        ) as store:
+        try:
+            store = await Store.open(
+                schema, path.stem, platform=platform, read_only=is_read, recover=recover, migrate=False, on_progress=progress
+            )
+        except FormatError as error:
+            if "schema" not in error.details:
+                raise
+            raise FormatError(
+                f"{path} belongs to another application ({error.details['schema']}), not to {schema.name}. Nothing was changed. "
+                "Name its schema: --schema MODULE:ATTRIBUTE.", **error.details,
+            ) from error
+        async with store:
             yield store
     finally:
         if is_new:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pystore import codec, versions
-from pystore.errors import CorruptError, NewerVersionError, ReadOnlyError
+from pystore.errors import CorruptError, FormatError, NewerVersionError, ReadOnlyError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.notes import event_lines, folded, lines_of, make_schema, note, saved, shown
@@ -23,9 +23,34 @@ def stored(platform: MemoryPlatform) -> Any:
 async def test_the_document_is_written_with_the_first_event(platform: MemoryPlatform) -> None:
     by = {"version": 1, "last_migrated_by": platform.name, "last_written_by": platform.name}
     async with await Store.open(ONE, "a", platform=platform) as store:
-        assert await store.versions() == {"meta_version": 1, "app": by, "views": by}
+        assert await store.versions() == {"meta_version": 1, "schema": "notes", "app": by, "views": by}
         await store.append(note("1"))
         assert stored(platform) == await store.versions()
+
+
+async def test_a_log_is_opened_by_its_own_application_only(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    async with await Store.open(DEVELOPMENT, "b", platform=platform) as store:
+        await store.append(note("1"))
+    kept = {name: dict(log.meta) for name, log in platform.kept.items()}
+    for other, name in ((make_schema("diary"), "a"), (make_schema("diary", app=0, views=0), "b")):
+        for options in (dict[str, bool](), {"read_only": True}, {"destroy_development": True}):
+            with pytest.raises(FormatError, match=r"another application \(notes\), not to diary") as caught:
+                await Store.open(other, name, platform=platform, **options)  # type: ignore[arg-type]
+            assert caught.value.details["schema"] == "notes"
+    assert {name: log.meta for name, log in platform.kept.items()} == kept
+
+
+async def test_a_log_that_does_not_say_whose_it_is_is_that_of_who_writes_to_it_next(platform: MemoryPlatform) -> None:
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("1"))
+    document = stored(platform)
+    del document["schema"]
+    platform.kept["a"].meta["versions"] = codec.encode(document)
+    async with await Store.open(ONE, "a", platform=platform) as store:
+        await store.append(note("2"))
+    assert stored(platform)["schema"] == "notes"
 
 
 async def test_production_never_reads_development_data_and_the_reverse(platform: MemoryPlatform) -> None:

@@ -281,6 +281,21 @@ def test_another_application_is_named_by_its_schema(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.glob("x*")] == []
 
 
+def test_a_store_of_another_application_is_not_opened_and_one_is_told_what_to_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    (tmp_path / "diary.py").write_text("from pystore import Schema\nschema = Schema('diary', app=1, views=1)\n")
+    monkeypatch.chdir(tmp_path)
+    before = store.read_bytes()
+    for arguments in (("save", store, "f.jsonl"), ("import", EXPORT, store), ("query", store, "SELECT 1"), ("verify", store)):
+        result = pystore(*arguments, "--schema", "diary:schema")
+        assert result.exit_code == 1
+        assert "belongs to another application (assistant), not to diary" in result.stderr
+        assert "--schema MODULE:ATTRIBUTE" in result.stderr
+    assert store.read_bytes() == before
+    assert not (tmp_path / "f.jsonl").exists()
+
+
 @pytest.mark.parametrize("name", [None, "inspect", "verify", "restore", "save", "import", "query", "events"])
 def test_every_command_has_help(name: str | None) -> None:
     result = pystore(*([name] if name else []), "--help")
