@@ -9,7 +9,7 @@ import { PyStoreError } from './worker/protocol.js';
 /** @typedef {{ onProgress?: import('./pystore.js').Progress, signal?: AbortSignal }} Long */
 /**
  * @typedef {object} Ask how the store asks the worker
- * @property {(verb: string, args?: object, options?: Long & { again?: boolean }) => Promise<any>} call
+ * @property {(verb: string, args?: object, options?: Long & { kind?: 'once' | 'batch' }) => Promise<any>} call
  * @property {(verb: string, args: object, type: string, options: Long) => Promise<Blob>} file
  */
 
@@ -36,7 +36,7 @@ export class Backups {
 
   /** Make one now. @param {string} [label] @returns {Promise<any>} */
   create(label = '') {
-    return this.#ask.call('backups_create', { label }, { again: false });
+    return this.#ask.call('backups_create', { label }, { kind: 'once' });
   }
 
   /** Check one, or without an id all of them. @param {string | null} [id] @param {Long} [options] @returns {Promise<any>} */
@@ -46,7 +46,7 @@ export class Backups {
 
   /** Bring one in; all of it is checked before anything changes. @param {string} id @param {'merge' | 'replace'} [mode] @param {Long} [options] @returns {Promise<any>} */
   restore(id, mode = 'merge', options) {
-    return this.#ask.call('backups_restore', { id, mode }, { again: false, ...options });
+    return this.#ask.call('backups_restore', { id, mode }, { kind: 'once', ...options });
   }
 
   /** One as a file (JSONL). @param {string} id @param {{ gzip?: boolean } & Long} [options] */
@@ -56,7 +56,7 @@ export class Backups {
 
   /** @param {string} id @returns {Promise<null>} */
   remove(id) {
-    return this.#ask.call('backups_remove', { id }, { again: false });
+    return this.#ask.call('backups_remove', { id }, { kind: 'once' });
   }
 
   /** @returns {Promise<any>} */
@@ -66,17 +66,17 @@ export class Backups {
 
   /** @param {Partial<BackupSettings>} settings @returns {Promise<BackupSettings>} */
   configure(settings) {
-    return this.#ask.call('backups_configure', settings);
+    return this.#ask.call('backups_configure', settings, { kind: 'batch' });
   }
 
   /** Let the clock make backups. @returns {Promise<null>} */
   start() {
-    return this.#ask.call('backups_start');
+    return this.#ask.call('backups_start', {}, { kind: 'batch' });
   }
 
   /** Let it make no more. @returns {Promise<null>} */
   stop() {
-    return this.#ask.call('backups_stop');
+    return this.#ask.call('backups_stop', {}, { kind: 'batch' });
   }
 
   /** Copy backups into a folder, now and whenever there are new ones; `null`: no more. @param {FileSystemDirectoryHandle | null} directory */

@@ -216,10 +216,13 @@ export class Connection {
   }
 }
 
-/** A worker's address. How Python is to start may be asked of the page: `?boot=plain`. @param {URL} url */
+/**
+ * A worker's address. What the page is asked for the worker is: how to start (`?boot=plain`), after how many milliseconds it counts as
+ * idle (`idle`), and from how many bytes on Python is begun afresh then (`heap`). @param {URL} url
+ */
 function workerUrl(url) {
-  const boot = new URLSearchParams(location.search).get('boot');
-  if (boot) url.searchParams.set('boot', boot);
+  const asked = new URLSearchParams(location.search);
+  for (const name of ['boot', 'idle', 'heap']) if (asked.has(name)) url.searchParams.set(name, asked.get(name) ?? '');
   return scriptUrl(url);
 }
 

@@ -2,21 +2,23 @@
 /**
  * The JavaScript client: a store that lives in a worker, as a page sees it. Types: `pystore.d.ts`.
  *
- * Questions that change nothing are asked again of the next worker when one dies. So is an append: it carries a batch id, by which
- * it is stored once. Any other change then raises OutcomeUnknownError.
+ * Questions that change nothing are asked again of the next worker, once, when one dies. So is an append: it carries a batch id, by
+ * which it is stored once. Any other change then raises OutcomeUnknownError.
  */
 
 import { Backups, forgetMirror } from './backups.js';
 import { Connection, Gone, canShare } from './connection.js';
-import { listLogs } from './worker/indexeddb.js';
+import { listLogs as logs } from './worker/indexeddb.js';
 import { PyStoreError, read } from './worker/protocol.js';
 
-export { PyStoreError, listLogs };
+export { PyStoreError };
 
 /** @typedef {import('./pystore.js').State} State */
 /** @typedef {import('./pystore.js').Progress} Progress */
 /** @typedef {import('./connection.js').Arrangement} Arrangement */
 /** @typedef {ReturnType<Connection['link']>} Link */
+/** Whether a question changes nothing (`read`), may be asked again because what it changes is changed once (`batch`), or may not. */
+/** @typedef {'read' | 'batch' | 'once'} Kind */
 /** @typedef {{ sql: string | null, parameters: string, listener: (rows: any[]) => void, failed: (error: Error) => void }} Watch */
 
 /** @type {Map<Arrangement, Connection>} */
@@ -66,8 +68,17 @@ export function prepare({ worker } = {}) {
 /** Remove a log and everything made from it, for good. @param {string} log @param {{ worker?: Arrangement }} [options] */
 export async function forgetLog(log, { worker } = {}) {
   const link = connectionFor(worker).link();
-  await link.answer(link.session.forget(log)).then(read, rethrown);
+  read(await link.answer(link.session.forget(log)).catch(unknown));
   await forgetMirror(log);
+}
+
+/** The logs that are kept here. */
+export async function listLogs() {
+  try {
+    return await logs();
+  } catch (error) {
+    throw new PyStoreError('UnavailableError', `The browser does not tell what is kept here (${error}). What was saved is safe.`);
+  }
 }
 
 /**
@@ -77,13 +88,13 @@ export async function forgetLog(log, { worker } = {}) {
  */
 export async function repairLog(log, { acceptLoss = false, worker } = {}) {
   const link = connectionFor(worker).link();
-  return link.answer(link.session.repair(log, acceptLoss)).then(read, rethrown);
+  return read(await link.answer(link.session.repair(log, acceptLoss)).catch(unknown));
 }
 
 /** All that can be read of a damaged log, as a file. @param {string} log @param {{ schema?: string, worker?: Arrangement }} [options] @returns {Promise<Blob>} */
 export async function saveDamaged(log, { schema = '', worker } = {}) {
   const link = connectionFor(worker).link();
-  const [answer, blob] = await link.answer(link.session.damagedFile(log, schema)).catch(rethrown);
+  const [answer, blob] = await link.answer(link.session.damagedFile(log, schema)).catch(unknown);
   read(answer);
   return /** @type {Blob} */ (blob).slice(0, undefined, 'application/jsonl');
 }
@@ -104,6 +115,7 @@ class Store {
   /** @type {Set<(state: State) => void>} */ #listeners = new Set();
   /** @type {State} */ #state = { state: 'booting', message: 'Starting.' };
   /** Why changes of other windows cannot be read. @type {string | null} */ #behind = null;
+  /** Why nothing can be written. @type {string | null} */ #readOnly = null;
   #saving = 0;
   #closed = false;
 
@@ -123,8 +135,8 @@ class Store {
   // -- asking
 
   /** The rows of a read-only query, as objects. @param {string} sql @param {any[] | Record<string, any>} [parameters] @returns {Promise<any[]>} */
-  query(sql, parameters = []) {
-    const encoded = JSON.stringify(parameters);
+  async query(sql, parameters = []) {
+    const encoded = jsonOf(parameters);
     return this.#ask(({ session }) => session.query(this.log, sql, encoded));
   }
 
@@ -151,7 +163,12 @@ class Store {
    */
   #watch(sql, parameters, listener, failed = (error) => console.error(error)) {
     const watch = ++lastWatch;
-    this.#watches.set(watch, { sql, parameters: JSON.stringify(parameters), listener, failed });
+    try {
+      this.#watches.set(watch, { sql, parameters: jsonOf(parameters), listener, failed });
+    } catch (error) {
+      failed(/** @type {Error} */ (error));
+      return () => {};
+    }
     // While the log is being opened it waits: opening begins all watches.
     if (this.#current?.isOpen) this.#watchOn(this.#current.link, watch);
     return () => {
@@ -200,7 +217,7 @@ class Store {
    */
   async migrate({ dryRun = false, ...options } = {}) {
     try {
-      return await this.#call('migrate', { dry_run: dryRun }, { again: false, ...options });
+      return await this.#call('migrate', { dry_run: dryRun }, { kind: 'once', ...options });
     } finally {
       await this.#lookAgain();
     }
@@ -211,7 +228,7 @@ class Store {
    * @returns {Promise<string | null>} the id of the backup
    */
   async startOver() {
-    const backup = await this.#call('start_over', {}, { again: false });
+    const backup = await this.#call('start_over', {}, { kind: 'once' });
     await this.#lookAgain();
     return backup;
   }
@@ -233,7 +250,7 @@ class Store {
    */
   async append(events, { batch = crypto.randomUUID(), durability = 'strict' } = {}) {
     const encoded = encode(Array.isArray(events) ? events : [events]);
-    return this.#change(() => this.#ask(({ session }) => session.append(this.log, encoded, batch, durability)));
+    return this.#change(() => this.#ask(({ session }) => session.append(this.log, encoded, batch, durability), 'batch'));
   }
 
   /** On return everything appended before, relaxed or not, is durable. @returns {Promise<null>} */
@@ -243,7 +260,7 @@ class Store {
 
   /** Give the log the name that people read. @param {string} name @returns {Promise<null>} */
   rename(name) {
-    return this.#change(() => this.#call('rename', { name }, { again: false }));
+    return this.#change(() => this.#call('rename', { name }, { kind: 'once' }));
   }
 
   // -- files
@@ -267,7 +284,7 @@ class Store {
    * @param {Blob} file @param {{ mode?: 'merge' | 'replace', salvage?: boolean, passphrase?: string | null, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
   restore(file, { mode = 'merge', salvage = false, passphrase = null, ...options } = {}) {
-    return this.#change(() => this.#call('restore', { mode, salvage, passphrase }, { body: file, again: false, ...options }));
+    return this.#change(() => this.#call('restore', { mode, salvage, passphrase }, { body: file, kind: 'once', ...options }));
   }
 
   /**
@@ -275,7 +292,7 @@ class Store {
    * @param {File | Blob} file @param {{ name?: string, onProgress?: Progress, signal?: AbortSignal }} [options] @returns {Promise<any>}
    */
   importFile(file, { name = file instanceof File ? file.name : '', ...options } = {}) {
-    return this.#change(() => this.#call('import_file', { name }, { body: file, again: false, ...options }));
+    return this.#change(() => this.#call('import_file', { name }, { body: file, kind: 'once', ...options }));
   }
 
   // -- history
@@ -286,12 +303,12 @@ class Store {
    * @returns {Promise<{ id: string, hlc: string }[]>}
    */
   undo(ids, { batch = crypto.randomUUID() } = {}) {
-    return this.#change(() => this.#call('undo', { ids: [ids].flat(), batch }));
+    return this.#change(() => this.#call('undo', { ids: [ids].flat(), batch }, { kind: 'batch' }));
   }
 
   /** Take an `undo` back. @param {string | string[]} ids @param {{ batch?: string }} [options] @returns {Promise<{ id: string, hlc: string }[]>} */
   redo(ids, { batch = crypto.randomUUID() } = {}) {
-    return this.#change(() => this.#call('redo', { ids: [ids].flat(), batch }));
+    return this.#change(() => this.#call('redo', { ids: [ids].flat(), batch }, { kind: 'batch' }));
   }
 
   /**
@@ -300,7 +317,7 @@ class Store {
    * @returns {Promise<{ id: string, hlc: string }[]>} nothing, if nothing came after it
    */
   restoreTo(moment) {
-    return this.#change(() => this.#call('restore_to', { moment }, { again: false }));
+    return this.#change(() => this.#call('restore_to', { moment }, { kind: 'once' }));
   }
 
   /** Everything as it was at a past moment, until it is closed; meanwhile the store goes on. @param {string | number} moment as for `restoreTo` */
@@ -310,21 +327,21 @@ class Store {
     const opened = (/** @type {Link} */ link) => {
       // Another worker than before does not have it open.
       if (at?.link !== link) {
-        const info = link.session.at(this.log, past, JSON.stringify(moment)).then(read);
+        const info = link.session.at(this.log, past, jsonOf(moment)).then(read);
         info.catch(() => { at = undefined; });
         at = { link, info };
       }
       return at.info;
     };
-    const info = await this.#raw(opened, true);
+    const info = await this.#raw(opened, 'read');
     moment = info.order ?? moment; // exactly this one, however many events come meanwhile
     /** @type {import('./pystore.js').Past} */
     const result = {
       info,
-      query: (sql, parameters = []) => this.#ask(async (link) => {
+      query: async (sql, parameters = []) => this.#ask(async (link) => {
         if (!this.#pasts.has(result)) throw new PyStoreError('ClosedError', 'This past moment is closed. Open it again.');
         await opened(link);
-        return link.session.queryAt(this.log, past, sql, JSON.stringify(parameters));
+        return link.session.queryAt(this.log, past, sql, jsonOf(parameters));
       }),
       close: () => {
         if (this.#pasts.delete(result) && at && !at.link.gone) void at.link.session.closeAt(past);
@@ -339,7 +356,7 @@ class Store {
    * @param {string | string[]} ids as for `undo` @param {{ batch?: string }} [options] @returns {Promise<{ id: string, hlc: string }[]>}
    */
   erase(ids, { batch = crypto.randomUUID() } = {}) {
-    return this.#change(() => this.#call('erase', { ids: [ids].flat(), batch }));
+    return this.#change(() => this.#call('erase', { ids: [ids].flat(), batch }, { kind: 'batch' }));
   }
 
   // Then `sync`.
@@ -355,7 +372,7 @@ class Store {
 
   /** Remove the log and everything made from it, for good, and close. */
   async forget() {
-    await this.#raw(({ session }) => session.forget(this.log), true).then(read);
+    await this.#raw(({ session }) => session.forget(this.log), 'batch').then(read);
     await forgetMirror(this.log);
     this.close();
   }
@@ -401,8 +418,8 @@ class Store {
     this.#current.isOpen = true;
     this.#options.recover = false; // what is lost from now on is another loss
     for (const watch of this.#watches.keys()) this.#watchOn(link, watch);
-    this.#behind = this.info.behind;
-    this.#show(this.info.read_only ? 'read-only' : 'ready', this.info.read_only ?? 'Ready.');
+    this.#stands(this.info.behind, this.info.read_only);
+    this.#show('ready', 'Ready.');
   }
 
   /** @param {Link} link @param {number} watch */
@@ -413,35 +430,36 @@ class Store {
     });
   }
 
-  /** @param {(link: Link) => PromiseLike<T>} question @param {boolean} again whether it may be asked twice @param {AbortSignal} [signal] @returns {Promise<T>} @template T */
-  async #raw(question, again, signal) {
+  /** @param {(link: Link) => PromiseLike<T>} question @param {Kind} kind @param {AbortSignal} [signal] @returns {Promise<T>} @template T */
+  async #raw(question, kind, signal) {
     for (let attempt = 1; ; attempt++) {
       const link = await this.connected();
       if (signal?.aborted) throw new PyStoreError('CancelledError', 'It was stopped before it began. Nothing was changed.');
       try {
         return await link.answer(question(link));
       } catch (error) {
-        if (!(error instanceof Gone)) return rethrown(error);
-        if (again && attempt === 1) continue;
-        throw new PyStoreError('OutcomeUnknownError', 'The program stopped in the middle of this: it may or may not have been done. What was saved before is safe.');
+        if (kind !== 'once' && attempt === 1 && error instanceof Gone) continue;
+        if (kind !== 'read' || !(error instanceof Gone)) return unknown(error);
+        throw new PyStoreError('UnavailableError', 'The program stopped twice while it looked for this, and was not asked once more. Nothing was changed. Ask for less.');
       }
     }
   }
 
-  /** @param {(link: Link) => PromiseLike<string>} question @param {boolean} [again] @param {AbortSignal} [signal] @returns {Promise<any>} */
-  async #ask(question, again = true, signal) {
-    return read(await this.#raw(question, again, signal));
+  /** @param {(link: Link) => PromiseLike<string>} question @param {Kind} [kind] @param {AbortSignal} [signal] @returns {Promise<any>} */
+  async #ask(question, kind = 'read', signal) {
+    return read(await this.#raw(question, kind, signal));
   }
 
-  /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, signal?: AbortSignal, again?: boolean }} [options] */
-  #call(verb, args = {}, { body, again, ...options } = {}) {
-    return this.#long(options, (call) => this.#ask(({ session }) => session.call(this.log, verb, JSON.stringify(args), body ?? null, call), again, options.signal));
+  /** @param {string} verb @param {object} [args] @param {{ body?: Blob, onProgress?: Progress, signal?: AbortSignal, kind?: Kind }} [options] @returns {Promise<any>} */
+  async #call(verb, args = {}, { body, kind, ...options } = {}) {
+    const encoded = jsonOf(args);
+    return this.#long(options, (call) => this.#ask(({ session }) => session.call(this.log, verb, encoded, body ?? null, call), kind, options.signal));
   }
 
   /** @param {string} verb @param {object} args @param {string} type @param {{ onProgress?: Progress, signal?: AbortSignal }} options @returns {Promise<Blob>} */
   #file(verb, args, type, options) {
     return this.#long(options, async (call) => {
-      const [answer, blob] = await this.#raw(({ session }) => session.file(this.log, verb, JSON.stringify(args), call), true, options.signal);
+      const [answer, blob] = await this.#raw(({ session }) => session.file(this.log, verb, jsonOf(args), call), 'read', options.signal);
       read(answer);
       return /** @type {Blob} */ (blob).slice(0, undefined, type);
     });
@@ -482,15 +500,19 @@ class Store {
     }
   }
 
-  /** @param {string | null} why */
-  #isBehind(why) {
-    this.#behind = why;
-    if (['ready', 'saved', 'behind'].includes(this.#state.state)) this.#show('ready', 'Ready.');
+  /** @param {string | null} behind @param {string | null} readOnly */
+  #stands(behind, readOnly) {
+    this.#behind = behind;
+    this.#readOnly = readOnly;
+    if (['ready', 'saved', 'behind', 'read-only'].includes(this.#state.state)) this.#show('ready', 'Ready.');
   }
 
   /** @param {State['state']} state @param {string} message */
   #show(state, message) {
-    if (this.#behind !== null && (state === 'ready' || state === 'saved')) [state, message] = ['behind', this.#behind];
+    if (state === 'ready' || state === 'saved') {
+      if (this.#readOnly !== null) [state, message] = ['read-only', this.#readOnly];
+      else if (this.#behind !== null) [state, message] = ['behind', this.#behind];
+    }
     if (this.#state.state === state && this.#state.message === message) return;
     this.#state = { state, message };
     for (const listener of this.#listeners) listener(this.#state);
@@ -499,7 +521,7 @@ class Store {
   #noticed = (/** @type {import('./connection.js').Notice} */ notice) => {
     if (notice.kind === 'rows') this.#watches.get(notice.watch)?.listener(JSON.parse(notice.rows));
     else if (notice.kind === 'progress') this.#progress.get(notice.call)?.(notice.stage, notice.done, notice.total);
-    else if (notice.kind === 'behind' && notice.log === this.log) this.#isBehind(notice.why);
+    else if (notice.kind === 'standing' && notice.log === this.log) this.#stands(notice.behind, notice.read_only);
     else if (notice.kind === 'boot' && this.#state.state === 'booting') this.#show('booting', notice.message);
   };
 
@@ -515,14 +537,18 @@ const NOT_SAVED = new Set(['QuotaError', 'OutcomeUnknownError', 'UnavailableErro
 
 const encoder = new TextEncoder();
 
-/** Events as bytes, one a line. Throws PyStoreError for what JSON would lose. @param {object[]} events */
-function encode(events) {
-  let json;
+/** @param {unknown} value */
+function jsonOf(value) {
   try {
-    json = events.map((event) => JSON.stringify(event) ?? 'null').join('\n');
+    return JSON.stringify(value) ?? 'null';
   } catch (error) {
     throw new PyStoreError('ValidationError', `This cannot be taken: it is not JSON (${/** @type {Error} */ (error).message}).`);
   }
+}
+
+/** Events as bytes, one a line. Throws PyStoreError for what JSON would lose. @param {object[]} events */
+function encode(events) {
+  const json = events.map(jsonOf).join('\n');
   if (json.includes('null')) refuseNotFinite(events);
   return encoder.encode(json);
 }
@@ -531,6 +557,12 @@ function encode(events) {
 function refuseNotFinite(value) {
   if (typeof value === 'number' && !Number.isFinite(value)) throw new PyStoreError('ValidationError', `This cannot be taken: ${value} is not a JSON number.`);
   if (typeof value === 'object' && value !== null) for (const member of Object.values(value)) refuseNotFinite(member);
+}
+
+/** What is thrown when a change was asked for and went wrong outside of Python. @param {unknown} error @returns {never} */
+function unknown(error) {
+  if (!(error instanceof Gone)) return rethrown(error);
+  throw new PyStoreError('OutcomeUnknownError', 'The program stopped in the middle of this: it may or may not have been done. What was saved before is safe.');
 }
 
 /** @param {unknown} error @returns {never} */

@@ -72,12 +72,18 @@ class _Opened:
     moments: dict[int, Any] = field(default_factory=dict)
     telling: asyncio.TimerHandle | None = None
     news: bool = False
-    behind: str | None = None
-    """Why the changes of other contexts could not be read the last time, or None."""
+    standing: dict[str, str | None] = field(default_factory=dict)
+    """What was told last: why the changes of other contexts could not be read (`behind`), and why nothing can be written (`read_only`)."""
+
+    @property
+    def ready(self) -> Store | None:
+        """The store, once it is open."""
+        return self.store.result() if self.store.done() and not self.store.cancelled() and self.store.exception() is None else None
 
     def listen(self, opening: asyncio.Task[Store]) -> None:
         """Hear of every commit of the store, once it is open."""
         if not opening.cancelled() and opening.exception() is None:
+            self.standing = {"behind": None, "read_only": opening.result().read_only}
             opening.result().on_commit(self.tell_counters)
 
     def tell_counters(self) -> None:
@@ -225,26 +231,26 @@ def append(log: str, events: Any, batch: str | None, durability: Any, answer: Ca
 async def catch_up(log: str) -> str | None:
     """Take in what another context has committed; the hint may come too late or in vain.
 
-    If that does not work, or works again: `{"behind": why}`, or null in its place. Queries show what was known until then.
+    If the log stands otherwise than was told before: `{"behind": ..., "read_only": ...}`, why what was committed cannot be read, and why
+    nothing can be written, or null. Queries show what was known until then.
     """
     opened = _opened.get(log)
-    if opened is None or opened.news or not opened.store.done():
+    if opened is None or opened.news or (store := opened.ready) is None:
         return None
-    before = opened.behind
     opened.news = True  # hints that come before the catching up begins are one
     try:
-        store = await opened.store
         async with store.projection.exclusive:
             opened.news = False
             with opened.marking:
                 if await store.projection.catch_up():
                     opened.tell_counters()
-        opened.behind = None
+        behind = None
     except Exception as error:  # noqa: BLE001
-        opened.behind = f"Changes of another window cannot be read: {error}"
+        behind = f"Changes of another window cannot be read: {error}"
     finally:
         opened.news = False
-    return None if opened.behind == before else codec.encode({"behind": opened.behind}).decode()
+    before, opened.standing = opened.standing, {"behind": behind, "read_only": store.read_only}
+    return None if opened.standing == before else codec.encode(opened.standing).decode()
 
 
 async def close(log: str) -> str:
@@ -310,8 +316,8 @@ async def _open(
         raise store.lost  # somebody only looks at what is left
     state = store.log.state
     return {
-        "log": log, "name": state.name, "events": state.events, "replica": state.writer, "read_only": store.read_only,
-        "quarantined": opened.quarantined, "behind": opened.behind,
+        "log": log, "name": state.name, "events": state.events, "replica": state.writer, "quarantined": opened.quarantined,
+        **opened.standing, "read_only": store.read_only,
     }
 
 
@@ -328,9 +334,8 @@ async def _at(log: str, key: int, wanted: str | int) -> Any:
 async def _drop_if_lost(log: str) -> None:
     """Close an open log whose database is gone (the browser cleared it, or someone did), so that it can be opened anew."""
     opened = _opened.get(log)
-    if opened is None or not opened.store.done() or opened.store.cancelled() or opened.store.exception() is not None:
+    if opened is None or (store := opened.ready) is None:
         return
-    store = opened.store.result()
     try:
         await store.log.storage.meta()
     except StorageError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.support.client_page import Client, note
+from tests.support.client_page import NEWER_SCHEMA, Client, note
 
 WRITE = """
 window.finished = (async () => {
@@ -87,6 +87,39 @@ def test_a_tab_says_so_while_it_cannot_read_what_another_wrote(context: BrowserC
     tab.wait("states.at(-1).state === 'ready'")
     tab.append(note("2"))
     assert tab.states()[-1] == "saved"
+
+
+@pytest.mark.parametrize("worker", ["shared", "dedicated"])
+def test_a_tab_of_an_older_version_says_so_and_only_reads_once_a_newer_one_has_the_data(
+    context: BrowserContext, client_site: str, worker: str
+) -> None:
+    old, new = Client.in_new_window(context, client_site, worker), Client.in_new_window(context, client_site, "dedicated")
+    old.open()
+    old.append(note("old"))
+    assert old.states()[-1] == "saved"
+    new.open(schema=NEWER_SCHEMA)
+    old.wait("states.at(-1).state === 'read-only'")
+    assert "newer version" in old.run("return states.at(-1).message")
+    new.append(note("new"))
+    old.wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 2")
+    assert old.refused("store.append(a)", note("too late"))["code"] == "ReadOnlyError"
+    assert old.states()[-1] == "read-only"
+    assert new.notes() == old.notes() == ["new", "old"]
+    assert old.saved_lines() == new.saved_lines()
+
+
+def test_a_log_that_one_tab_forgot_and_made_anew_stays_open_when_another_tab_goes(context: BrowserContext, client_site: str) -> None:
+    stays, goes = (Client.in_new_window(context, client_site, idle=50) for _ in range(2))
+    for tab in (stays, goes):
+        tab.open()
+    stays.run("return store.forget()")
+    stays.open()
+    goes.run("store.close()")
+    stays.append(note("1"))
+    asked = stays.run("const end = Date.now() + 1000; let n = 0; while (Date.now() < end) { await store.query('SELECT 1'); n++ } return n")
+    assert asked > 0
+    assert stays.notes() == ["1"]
+    assert "restarting" not in stays.states()
 
 
 def test_all_tabs_share_one_python_where_they_can(context: BrowserContext, client_site: str) -> None:

@@ -12,6 +12,7 @@ PATIENCE_MS = 60_000
 SCHEMA = "notes_under_test:schema"
 LATER_SCHEMA = "notes_under_test:later"
 DEADLY_SCHEMA = "notes_under_test:deadly"
+NEWER_SCHEMA = "notes_under_test:newer"
 
 
 def note(note_id: str, text: str = "hello", **more: Any) -> dict[str, Any]:
@@ -22,21 +23,22 @@ def note(note_id: str, text: str = "hello", **more: Any) -> dict[str, Any]:
 class Client:
     """One window. What it is asked is JavaScript, run in the page."""
 
-    def __init__(self, page: Page, site: str, worker: str = "shared") -> None:
+    def __init__(self, page: Page, site: str, worker: str = "shared", **asked: Any) -> None:
         self.page = page
         self.site = site
         self.worker = worker
+        self.asked = "".join(f"&{name}={value}" for name, value in asked.items())
         page.set_default_timeout(PATIENCE_MS)
         self.visit()
 
     @classmethod
-    def in_new_window(cls, context: BrowserContext, site: str, worker: str = "shared") -> Client:
+    def in_new_window(cls, context: BrowserContext, site: str, worker: str = "shared", **asked: Any) -> Client:
         """A further window of the same browser."""
-        return cls(context.new_page(), site, worker)
+        return cls(context.new_page(), site, worker, **asked)
 
     def visit(self) -> None:
         """Load the page, or load it anew."""
-        self.page.goto(f"{self.site}?worker={self.worker}")
+        self.page.goto(f"{self.site}?worker={self.worker}{self.asked}")
         self.page.wait_for_selector("html[data-ready]", state="attached")
 
     def run(self, body: str, *arguments: Any) -> Any:

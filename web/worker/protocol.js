@@ -2,7 +2,7 @@
 /**
  * What page and worker say to each other. A page asks by calling a `Session` through Comlink. An answer is JSON text, made by
  * Python and read by the page, or an error: `!{"code", "message", "details"}`. What the worker says unasked comes as a `Notice`;
- * `behind` tells why the changes of other windows cannot be read, or (null) that they can again.
+ * `standing` tells how a log stands now: why the changes of other windows cannot be read, and why nothing can be written, or null.
  */
 
 /** @typedef {'died' | 'hung' | 'recycled' | 'failed'} Reason why a worker is gone; `failed`: it never worked, and no other is tried */
@@ -10,7 +10,7 @@
  * @typedef {{ kind: 'boot', message: string }
  *   | { kind: 'progress', call: number, stage: string, done: number, total: number }
  *   | { kind: 'rows', watch: number, rows: string }
- *   | { kind: 'behind', log: string, why: string | null }
+ *   | { kind: 'standing', log: string, behind: string | null, read_only: string | null }
  *   | { kind: 'gone', reason: Reason, message: string }} Notice
  */
 /**

@@ -19,12 +19,17 @@ import { hold, outlive } from './locks.js';
 /** @typedef {import('./protocol.js').Reason} Reason */
 /** @typedef {import('./protocol.js').Session} Session */
 /** @typedef {Record<string, { times: number, views: number }>} Deaths by id of the event that was being projected */
+/** @typedef {{ log: string, users: number, views: number, deaths: Promise<Deaths>, timer?: ReturnType<typeof setTimeout> }} Use of a log, by all pages */
+
+const asked = new URLSearchParams(location.search);
 
 /** A log that no page uses any more is closed after this time: a page that reloads finds it open. */
-const CLOSE_AFTER_MS = 30_000;
+const CLOSE_AFTER_MS = Number(asked.get('idle') ?? 30_000);
 /** Python's memory never shrinks. A worker that is idle ends when it has grown beyond this and beyond twice what it began with. */
-const RECYCLE_HEAP_BYTES = 1 << 30;
-const RECYCLE_AFTER_IDLE_MS = 30_000;
+const RECYCLE_HEAP_BYTES = Number(asked.get('heap') ?? 1 << 30);
+const RECYCLE_AFTER_IDLE_MS = Number(asked.get('idle') ?? 30_000);
+/** So long a worker that is to end waits for its logs to be closed. */
+const CLOSE_PATIENCE_MS = 10_000;
 const DEATHS_TO_QUARANTINE = 2;
 
 /** The functions of `pystore/browser/worker.py`. An async one gives a proxy that is awaited and then destroyed; `append` calls back. */
@@ -41,7 +46,7 @@ export class Supervisor {
   /** @type {Promise<Python>} */ python;
   /** Set when this worker is over: from then on nothing is answered. */
   gone = false;
-  /** @type {Map<string, { users: number, views: number, deaths: Promise<Deaths>, timer?: ReturnType<typeof setTimeout> }>} */ #logs = new Map();
+  /** @type {Map<string, Use>} */ #logs = new Map();
   /** @type {any} */ #pyodide;
   #marker = 0;
   #booted = {};
@@ -79,33 +84,36 @@ export class Supervisor {
     }
   }
 
-  /** @param {string} log @param {string} schema '' is the site's own @param {string} options JSON @param {(stage: string, done: number, total: number) => void} progress */
-  async open(log, schema, options, progress) {
+  /** A page begins to use a log. What is returned is for `open` and `release`. @param {string} log @returns {Use} */
+  use(log) {
+    let use = this.#logs.get(log);
+    if (use) clearTimeout(use.timer);
+    else this.#logs.set(log, (use = { log, users: 0, views: 0, deaths: this.host.readAhead(log).note('deaths').catch(() => ({})) }));
+    use.users++;
+    return use;
+  }
+
+  /** @param {Use} use @param {string} schema '' is the site's own @param {string} options JSON @param {(stage: string, done: number, total: number) => void} progress */
+  async open(use, schema, options, progress) {
     schema ||= app;
-    let state = this.#logs.get(log);
-    if (state) clearTimeout(state.timer);
-    else this.#logs.set(log, (state = { users: 0, views: 0, deaths: this.host.readAhead(log).note('deaths').catch(() => ({})) }));
-    const opening = state;
-    opening.users++;
     const opened = await this.ask(async (python) => {
-      opening.views ||= python.views_version(schema);
-      const deaths = Object.entries(/** @type {Deaths} */ ((await opening.deaths) ?? {}));
+      use.views ||= python.views_version(schema);
+      const deaths = Object.entries(/** @type {Deaths} */ ((await use.deaths) ?? {}));
       const avoided = deaths.filter(([, { times }]) => times >= DEATHS_TO_QUARANTINE).map(([event, { views }]) => [event, views]);
-      return awaited(python.open_store(log, schema, options, JSON.stringify(Object.fromEntries(avoided)), progress));
+      return awaited(python.open_store(use.log, schema, options, JSON.stringify(Object.fromEntries(avoided)), progress));
     });
     this.#heapAtFirst ||= this.heapBytes();
-    if (opened[0] === '!' && --opening.users === 0) this.#logs.delete(log);
     return opened;
   }
 
-  /** A page does not use the log any more. @param {string} log */
-  release(log) {
-    const state = this.#logs.get(log);
-    if (!state || --state.users > 0) return;
-    state.timer = setTimeout(() => {
-      this.#logs.delete(log);
-      void this.ask((python) => awaited(python.close(log)));
-    }, CLOSE_AFTER_MS);
+  /** A page does not use the log any more. If none does, it is closed after a while. @param {Use} use @param {number} [afterMs] */
+  release(use, afterMs = CLOSE_AFTER_MS) {
+    // One that was forgotten may be another log by now.
+    if (--use.users > 0 || this.#logs.get(use.log) !== use) return;
+    use.timer = setTimeout(() => {
+      this.#logs.delete(use.log);
+      void this.ask((python) => awaited(python.close(use.log)));
+    }, afterMs);
   }
 
   /** Remove a log for good. @param {string} log @returns {Promise<string>} */
@@ -190,10 +198,10 @@ export class Supervisor {
     }
   }
 
-  /** Take in what another context has committed, and tell the pages if that does not work, or works again. @param {string} log */
+  /** Take in what another context has committed, and tell the pages how the log stands if that changed. @param {string} log */
   async #catchUp(log) {
     const told = await this.ask((python) => awaited(python.catch_up(log)));
-    if (told) this.#tell({ kind: 'behind', log, why: JSON.parse(told).behind });
+    if (told) this.#tell({ kind: 'standing', log, ...JSON.parse(told) });
   }
 
   #whenIdle() {
@@ -204,15 +212,18 @@ export class Supervisor {
     if (this.gone || this.heapBytes() < Math.max(RECYCLE_HEAP_BYTES, 2 * this.#heapAtFirst)) return;
     const python = await this.python;
     this.gone = true; // what is asked from now on is asked again of the next worker
-    for (const log of this.#logs.keys()) await awaited(python.close(log));
-    this.#leave('recycled', 'The program starts afresh to give memory back.');
+    try {
+      await Promise.race([Promise.all([...this.#logs.keys()].map((log) => awaited(python.close(log)))), wait(CLOSE_PATIENCE_MS)]);
+    } finally {
+      this.#leave('recycled', 'The program starts afresh to give memory back.');
+    }
   }
 }
 
 /** One page: the `Session` it calls, and the port on which it is told. @implements {Session} */
 class Client {
   /** @type {MessagePort | undefined} */ #notices;
-  /** @type {Map<string, number>} how often the page has opened a log */ #opened = new Map();
+  /** What the page has opened, or is opening, as often as it did. @type {Use[]} */ #uses = [];
   // What the page numbers for itself, by its numbers; `key` is the number that Python knows.
   /** @type {Map<number, { log: string, key: number }>} */ #watches = new Map();
   /** @type {Map<number, { log: string, key: number }>} */ #pasts = new Map();
@@ -246,8 +257,10 @@ class Client {
 
   /** @param {string} log @param {string} schema @param {string} options @param {number} call */
   async open(log, schema, options, call) {
-    const opened = await this.#supervisor.open(log, schema, options, this.#progress(call));
-    if (opened[0] !== '!') this.#opened.set(log, (this.#opened.get(log) ?? 0) + 1);
+    const use = this.#supervisor.use(log);
+    this.#uses.push(use);
+    const opened = await this.#supervisor.open(use, schema, options, this.#progress(call));
+    if (opened[0] === '!') this.#end(use, 0);
     return opened;
   }
 
@@ -335,15 +348,19 @@ class Client {
 
   /** @param {string} log */
   close(log) {
-    const times = this.#opened.get(log) ?? 0;
-    if (times === 0) return;
-    this.#opened.set(log, times - 1);
-    this.#supervisor.release(log);
+    this.#end(this.#uses.find((use) => use.log === log));
+  }
+
+  /** @param {Use | undefined} use @param {number} [afterMs] */
+  #end(use, afterMs) {
+    if (!use || !this.#uses.includes(use)) return;
+    this.#uses.splice(this.#uses.indexOf(use), 1);
+    this.#supervisor.release(use, afterMs);
   }
 
   /** @param {string} log @returns {Promise<string>} */
   forget(log) {
-    this.#opened.delete(log);
+    this.#uses = this.#uses.filter((use) => use.log !== log);
     return this.#supervisor.forget(log);
   }
 
@@ -369,8 +386,7 @@ class Client {
     this.#supervisor.clients.delete(this);
     for (const [watch, { log }] of this.#watches) this.unwatch(log, watch);
     for (const past of this.#pasts.keys()) this.closeAt(past);
-    for (const [log, times] of this.#opened) for (let i = 0; i < times; i++) this.#supervisor.release(log);
-    this.#opened.clear();
+    for (const use of [...this.#uses]) this.#end(use);
   }
 
   /** @param {number} call */

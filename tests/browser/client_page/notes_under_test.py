@@ -1,5 +1,5 @@
-"""A small application for the tests of the client: `schema`; `deadly`, which cannot bear one word; and `later`, a version later, which
-cannot take over old notes at its first try.
+"""A small application for the tests of the client: `schema`; `newer`, its next version; `later`, one that cannot take over old notes at
+its first try; and `deadly`, which cannot bear one word.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pystore.view import View
 DEADLY = "deadly"
 
 
-def _notes(name: str, *, is_deadly: bool) -> Schema:
-    schema = Schema(name, app=1, views=1)
+def _notes(name: str, *, is_deadly: bool = False, version: int = 1) -> Schema:
+    schema = Schema(name, app=version, views=version)
 
     class NoteAdded(Event):
         note_id: str
@@ -37,7 +37,8 @@ def _notes(name: str, *, is_deadly: bool) -> Schema:
     return schema
 
 
-schema = _notes("notes", is_deadly=False)
+schema = _notes("notes")
+newer = _notes("notes", version=2)
 deadly = _notes("notes", is_deadly=True)
 
 
