@@ -90,7 +90,7 @@ class ImportFile:
     """
 
     def __init__(self, name: str, data: bytes) -> None:
-        self.name = name
+        self.name = _writable(name)
         self._data = data
         self._parts: list[bytes] = []
         self._places: list[_Place] = []
@@ -157,7 +157,7 @@ class Imported:
         """Note that something in the file was not taken, or not as it stands."""
         self.count("not_understood")
         if len(self.not_understood) < MAX_NOT_UNDERSTOOD:
-            self.not_understood.append({"where": where, "why": why})
+            self.not_understood.append({"where": _writable(where), "why": _writable(why)})
 
     def batches(self) -> Iterator[list[Event]]:
         """The events in lists that are small enough to be appended at once."""
@@ -172,6 +172,11 @@ class Imported:
             size += bytes_
         if batch:
             yield batch
+
+
+def _writable(text: str) -> str:
+    """The text without halves of surrogate pairs, which no JSON can hold."""
+    return text.encode(errors="replace").decode()
 
 
 # -- unpacking

@@ -626,7 +626,7 @@ class Store:
         async def conclude() -> None:
             nonlocal id_
             counts, events = imported.counts, [str(span) for span in joined(spans)]
-            (recorded,) = await self.append(Imported(name=name, kind=imported.kind, sha256=file.sha256, counts=counts, events=events))
+            (recorded,) = await self.append(Imported(name=file.name, kind=imported.kind, sha256=file.sha256, counts=counts, events=events))
             id_ = recorded.id
 
         def tell_what_came_in(error: BaseException) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -213,7 +212,8 @@ def id_of(*candidates: Any) -> str | None:
 
 def message_id_of(conversation_id: str, source_id: str) -> str:
     """The id here of another program's message. Programs copy messages between conversations, ids and all, so both ids count."""
-    return str(uuid.uuid5(NAMESPACE, f"{conversation_id}\n{source_id}"))
+    both = f"{conversation_id}\n{source_id}".encode(errors="backslashreplace")  # halves of surrogate pairs
+    return str(uuid.uuid5(NAMESPACE, both.decode()))
 
 
 def ms_of(value: Any) -> int | None:
@@ -221,7 +221,7 @@ def ms_of(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
-        if not math.isfinite(value):
+        if not abs(value) <= _LAST_MS:  # nor is it if it is NaN
             return None
         ms = round(value if abs(value) >= 1e11 else value * 1000)
     elif isinstance(value, str):

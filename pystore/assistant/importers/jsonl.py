@@ -49,7 +49,7 @@ def _lines_by_conversation(file: ImportFile, imported: Imported) -> dict[str, li
             imported.read += 1
             continue
         source_id = item.get("conversation_id") if isinstance(item, dict) else None
-        conversation_id = str(source_id) if isinstance(source_id, int) else id_of(source_id)
+        conversation_id = id_of(str(source_id) if isinstance(source_id, int) else source_id)
         if conversation_id is None:
             imported.misunderstood(file.where(index), "it is not an object with a conversation_id of 1 to 200 characters")
             imported.read += 1
