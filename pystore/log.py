@@ -24,13 +24,16 @@ from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersio
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
 from pystore.ports import Commit, Durability, LogStorage, Segment
+from pystore.records import Records
 from pystore.segment import EMPTY, events_in, events_in_order, newest_first, pack, unpack_bytes
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
 FORMAT = 1
 ERASURES = "erased"
-"""Under which the log's metadata tell what is erased."""
+"""Under which the log's metadata tell what is erased ..."""
+CARRIED_OUT = "erased_done"
+"""... and which of these erasures were carried out everywhere, and are said by events of the log."""
 MAX_NAME = 200
 """Characters of a log's name."""
 MAX_TRIES = 10
@@ -142,6 +145,14 @@ class LogState(NamedTuple):
             raise _damaged_record() from error
 
 
+def are_carried_out(meta: Records) -> bool:
+    """Whether the erasures that a log's metadata tell of were carried out everywhere, and are said by its events."""
+    try:
+        return meta.get(ERASURES) == meta.get(CARRIED_OUT)
+    except CorruptError:
+        return False  # to carry them out once more does no harm
+
+
 def _damaged_record() -> CorruptError:
     return CorruptError("The log's own record is damaged. Restore it from a backup.")
 
@@ -178,7 +189,7 @@ class EventLog:
         """The log in `storage`; a new one, not yet written anywhere, if there is none."""
         meta = await storage.meta()
         state = LogState.from_meta(meta) or LogState(log, new_epoch(), new_replica_id(), name)
-        return cls(storage, state, clock, meta.get(WAITING, b""))
+        return cls(storage, state, clock, meta.unchecked(WAITING))
 
     @property
     def waiting(self) -> Waiting:
@@ -225,8 +236,9 @@ class EventLog:
         number = self.state.segment + 1
         state = state._replace(segment=number)
         segment = Segment(number, number, len(events), pack([event.line for event in events], level=1))
+        before = self.state if self.state.segment else None  # of a log that was never written nothing is kept
         await self.storage.commit(
-            Commit(add=[segment], meta={**state.to_meta(self.state), **meta}, batches=batches, durability=durability)
+            Commit(add=[segment], meta={**state.to_meta(before), **meta}, batches=batches, durability=durability)
         )
         self.state = state
 
@@ -282,17 +294,17 @@ class EventLog:
         What waits there, and what is erased, is taken note of: so it is asked after the segments were read.
         """
         meta = await self.storage.meta()
-        self._note_waiting(meta.get(WAITING, b""))
+        self._note_waiting(meta.unchecked(WAITING))
         stored = LogState.from_meta(meta)
         if stored is None:
             return self.state.segment > 0
         self._erased_there = stored.erased
         return stored.epoch != self.state.epoch
 
-    async def all_segments(self, after: int = 0) -> list[Segment]:
+    async def all_segments(self, after: int = 0, *, whole: bool = True) -> list[Segment]:
         """Every segment with a number above `after`, bodies packed as they are stored: all events as of one moment, each once.
 
-        Raises CorruptError if one is missing.
+        Raises CorruptError if one is missing, unless they need not be `whole`.
         """
         segments: list[Segment] = []
         missing = after + 1
@@ -302,7 +314,7 @@ class EventLog:
                 while segments and segments[-1].number >= segment.first:
                     segments.pop()
                 expected = segments[-1].number + 1 if segments else missing
-                if segment.first > expected:
+                if whole and segment.first > expected:
                     raise _missing(expected)
                 segments.append(segment)
             after = segments[-1].number
@@ -322,18 +334,28 @@ class EventLog:
         return sorted(found, key=lambda event: event.seq)
 
     async def events_by_id(self, ids: Iterable[str]) -> dict[str, Recorded]:
-        """The events with these ids, as far as they are there. The cost follows how far back they are."""
+        """The events with these ids, as far as they are there. The cost follows how far back they are.
+
+        Raises CorruptError if one is not found, and records are damaged in which it may be.
+        """
         wanted = {f'\n{{"replica":"{span.replica}","seq":{span.first},'.encode() for text in ids if (span := Span.parse(text))}
         found: dict[str, Recorded] = {}
-        for segment in reversed(await self.all_segments()):
+        damage: CorruptError | None = None
+        for segment in reversed(await self.all_segments(whole=False)):
             if not wanted:
                 break
-            blob = b"\n" + unpack_bytes(segment.body)
+            try:
+                blob = b"\n" + unpack_bytes(segment.body)
+            except CorruptError as error:
+                damage = error
+                continue
             for begin in [begin for begin in wanted if begin in blob]:
                 at = blob.index(begin) + 1
                 event = parse_line(blob[at : blob.index(b"\n", at)])
                 found[event.id] = event
                 wanted.remove(begin)
+        if wanted and damage is not None:
+            raise damage
         return found
 
     # -- adding others' events
@@ -358,7 +380,7 @@ class EventLog:
             # Numbers go on, so that a reader of the old log notices; the first new segment stands for all before it.
             added[0] = replace(added[0], first=1)
         delete = [segment.number for segment in await self.all_segments()] if instead else []
-        meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits, **meta}
+        meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits, **({CARRIED_OUT: b""} if instead else {}), **meta}
         await self.storage.commit(Commit(add=added, delete=delete, meta=meta))
         self.state = state
         self._note_waiting(waits)
@@ -400,28 +422,42 @@ class EventLog:
             batches={f"$rewrite-{turn}": b""}, durability=durability,
         ))
 
-    async def blank_erased(self, breathe: Callable[[], Awaitable[None]]) -> None:
-        """Remove the content of erased events from all segments and from what waits, in one commit."""
+    async def blank_erased(self, breathe: Callable[[], Awaitable[None]]) -> Erasures:
+        """Remove the content of erased events from all segments and from what waits, in one commit; the erasures that events here say.
+
+        Raises CorruptError if a record is damaged: after it was done in all others.
+        """
         for _ in range(MAX_TRIES):
             meta = await self.storage.meta()
-            erased = self.state.erased
+            erased, said = self.state.erased, Erasures()
             changed = []
-            for segment in await self.all_segments():
-                events = events_in(segment.body)
+            damage: PyStoreError | None = None
+            for segment in await self.all_segments(whole=False):
+                try:
+                    events = events_in(segment.body)
+                except CorruptError as error:
+                    damage = error
+                    continue
+                said = said.and_those_of(events)
                 if (rest := blanked(events, erased)) is not events:
                     changed.append((segment, replace(segment, body=pack([event.line for event in rest]))))
                 await breathe()
-            waiting = Waiting.from_meta(meta.get(WAITING, b""), self.state.feeds)
-            waits = blanked(waiting.events, erased)
-            if not changed and waits is waiting.events:
-                return
-            about = {} if waits is waiting.events else {WAITING: Waiting(tuple(waits)).to_meta()}
+            about: dict[str, bytes] = {}
             try:
-                await self._rewrite([new for _, new in changed], [old for old, _ in changed], meta, about)
-            except ConflictError:
-                continue
-            self._note_waiting(about.get(WAITING, self._waiting_raw))
-            return
+                waiting = Waiting.from_meta(meta.unchecked(WAITING), self.state.feeds)
+                if (waits := blanked(waiting.events, erased)) is not waiting.events:
+                    about = {WAITING: Waiting(tuple(waits)).to_meta()}
+            except (CorruptError, FormatError) as error:
+                damage = error
+            if changed or about:
+                try:
+                    await self._rewrite([new for _, new in changed], [old for old, _ in changed], meta, about)
+                except ConflictError:
+                    continue
+                self._note_waiting(about.get(WAITING, self._waiting_raw))
+            if damage is not None:
+                raise CorruptError(damage.message, **damage.details)
+            return said
         raise ConflictError("Other tabs keep writing at the same time. Try again.")
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise, takewhile
 
 from pystore.errors import ClosedError, ConflictError, UnavailableError
 from pystore.ports import Checkpoint, Cipher, Commit, Segment
+from pystore.records import Records, packed
 from pystore.versions import program
 
 
@@ -25,6 +26,7 @@ class MemoryLog:
     segments: dict[int, Segment] = field(default_factory=dict)
     """By number, in rising order."""
     meta: dict[str, bytes] = field(default_factory=dict)
+    """Packed: see `pystore.records`."""
     batches: dict[str, bytes] = field(default_factory=dict)
     checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
 
@@ -38,8 +40,8 @@ class MemoryStorage:
         self._log = platform.kept.setdefault(name, MemoryLog())
         self._is_closed = False
 
-    async def meta(self) -> dict[str, bytes]:
-        return dict(self._open_log().meta)
+    async def meta(self) -> Records:
+        return Records(dict(self._open_log().meta))
 
     async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
         kept = self._open_log().segments
@@ -61,7 +63,7 @@ class MemoryStorage:
             log.segments = _changed(log.segments, commit)
         else:
             log.segments.update((segment.number, segment) for segment in commit.add)
-        log.meta.update(commit.meta)
+        log.meta.update(packed(commit.meta))
         log.batches.update(commit.batches)
 
     async def batch(self, batch_id: str) -> bytes | None:

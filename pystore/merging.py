@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from pystore.clock import iso_of_ms
-from pystore.erasure import Erasures, blanked
+from pystore.erasure import blanked
 from pystore.errors import ClockError
 from pystore.event import Head, Recorded
 from pystore.log import SEGMENT_EVENTS, LogState
@@ -48,8 +48,6 @@ class Merge:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._erased = base.erased
-        self.said = Erasures()
-        """What those that were taken say to be erased."""
 
     @property
     def has_news(self) -> bool:
@@ -73,7 +71,6 @@ class Merge:
         """
         # Of events that are known as well: what is known here with its content may come without.
         self.state = self.state._replace(erased=self.state.erased.and_told_by(events))
-        self.said = self.said.and_told_by(events)
         admitted = []
         for event in blanked(events, self.state.erased):
             if event.seq <= self._known.get(event.replica, _NO_HEAD).seq:

@@ -11,6 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from pystore.records import Records
+
 Durability = Literal["strict", "relaxed"]
 """`strict`: on the medium when the call returns. `relaxed`: handed to the operating system; a crash may lose the newest."""
 
@@ -55,8 +57,11 @@ class Checkpoint:
 class LogStorage(Protocol):
     """Where one log is kept. Every method may raise StorageError or a subclass; ClosedError after `close()`."""
 
-    async def meta(self) -> dict[str, bytes]:
-        """All meta values, as of one moment; empty for a log that was never written."""
+    async def meta(self) -> Records:
+        """All meta values, as of one moment; empty for a log that was never written. ClosedError if the log was removed meanwhile.
+
+        One that is not what was written raises CorruptError when it is asked for.
+        """
         ...
 
     async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:

@@ -77,6 +77,8 @@ class Projection:
         self.exclusive = asyncio.Lock()
         """Held by whoever changes the log or the view across an `await`."""
         self.closed = False
+        self.hidden: Exception | None = None
+        """Why nothing is shown: something was erased, and the view could not be made anew without it. None otherwise."""
         self._before_each = before_each
         self._quarantine = frozenset(quarantine)
         self.checkpoints = Checkpoints(log.storage, self._fingerprint())
@@ -221,7 +223,7 @@ class Projection:
     def show(self, view: View, state: LogState) -> None:
         """Let `view`, which shows the log in `state`, be the view from now on."""
         self.view.close()
-        self.view, self.shown = view, state
+        self.view, self.shown, self.hidden = view, state, None
         self.projector = self.projector_of(view)
         view.take_touched()
 
@@ -255,9 +257,14 @@ class Projection:
         if that is known.
         """
         self.setback = None
-        while (folded := await self.fold(self.log.state.marks, earliest=earliest, on_progress=on_progress)) is None:
-            before = self.log.state
-            self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
+        try:
+            while (folded := await self.fold(self.log.state.marks, earliest=earliest, on_progress=on_progress)) is None:
+                before = self.log.state
+                self.log = await EventLog.open(self.log.storage, before.log, before.name, self.log.clock)
+        except Exception as error:
+            if self.shown.erased != self.log.state.erased:
+                self.hidden = error
+            raise
         self._checkpointed = folded.start.events
         self.show(folded.view, self.log.state)
 

@@ -16,11 +16,13 @@ from typing import Any
 from pystore import codec
 from pystore.backup.save import header_for, jsonl
 from pystore.backup.vault import DAMAGED, Vault
+from pystore.erasure import blanked
 from pystore.errors import CorruptError, PyStoreError
 from pystore.event import Head, Recorded, check_feed, new_replica_id, parse_line
-from pystore.log import SEGMENT_EVENTS, LogState, new_epoch
+from pystore.log import CARRIED_OUT, SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
 from pystore.ports import Commit, LogStorage, Platform, Segment
+from pystore.records import Records
 from pystore.segment import events_in, pack, unpack_pieces
 from pystore.versions import application
 from pystore.waiting import KEY as WAITING
@@ -35,7 +37,7 @@ MOST_NUMBERS = 1 << 16
 class Readable:
     """What of a log can be read: events by replica and number, its own record, and what is damaged."""
 
-    meta: dict[str, bytes]
+    meta: Records
     state: LogState | None
     events: dict[str, dict[int, Recorded]] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=list)
@@ -225,7 +227,7 @@ async def _write(storage: LogStorage, found: Readable, events: Sequence[Recorded
         waits = Waiting.from_meta(found.meta.get(WAITING, b""), state.feeds).to_meta()
     except PyStoreError:
         waits = b""
-    meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits}
+    meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits, CARRIED_OUT: b""}
     await storage.commit(Commit(add=add, delete=sorted(set(found.numbers)), meta=meta))
     return state
 
@@ -244,11 +246,11 @@ async def damaged_file(platform: Platform, log: str, schema: str) -> AsyncIterat
     state = state.after(events, ends, 0)
     try:
         versions = codec.decode(found.meta.get("versions", b"{}"))
-    except ValueError:
+    except (ValueError, CorruptError):
         versions = {}
     header = header_for(state, application(versions) or schema, platform.now_ms(), platform.name, versions, {})
     damage = {"missing": [str(span) for span in found.missing()], "records": sorted(found.damaged)}
     header = header.model_copy(update={"damage": damage})
-    async for piece in jsonl(header, [event.line + b"\n" for event in events], platform.breathe, None):
+    async for piece in jsonl(header, [event.line + b"\n" for event in blanked(events, state.erased)], platform.breathe, None):
         yield piece
 

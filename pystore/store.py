@@ -289,6 +289,8 @@ class Store:
 
     def _durable_view(self) -> View:
         self.projection.check_open()
+        if (error := self.projection.hidden) is not None:
+            raise StorageError(f"Something was erased, and what is left could not be shown yet: {error}") from error
         self._appender.show_durable()
         return self.view
 
@@ -352,12 +354,18 @@ class Store:
         `ids` as for `undo`. Their envelopes stay, so chains still verify. On return it is done here; cut short, it is gone on with when
         the log is opened again, and nothing shows the content meanwhile. Raises ValidationError for what is not here or has no content.
         """
-        appended = await self._append_own(await erasing.to_erase(self.projection, ids), batch)
-        await to_the_end(self._carry_out_erasures())
-        return appended
+        events = await erasing.to_erase(self.projection, ids)
+        try:
+            return await self._append_own(events, batch)
+        finally:  # also where it is recorded, and the view cannot be made anew because something is damaged
+            self._stir.set()
+            await to_the_end(self._carry_out_erasures())
 
     async def _carry_out_erasures(self) -> None:
-        await erasing.carry_out(self.projection, self.backups)
+        await erasing.carry_out(self.projection, self.backups, self._say_erased)
+
+    async def _say_erased(self, spans: Sequence[Span]) -> None:
+        await self._append_own([Erased(events=[str(span) for span in spans])], None)
 
     async def _append_own(self, events: Sequence[Event], batch: str | None) -> list[Appended]:
         appended = await self._append([draft(self.schema, event) for event in events], batch, "strict")
@@ -518,10 +526,8 @@ class Store:
                     adding = self._add(verified.merge, aside, document, instead=mode == "replace", on_progress=on_progress)
                     with suppress(asyncio.CancelledError):
                         await to_the_end(adding)
-            merge = verified.merge
-            unsaid = [str(span) for span in merge.state.erased.spans if mode == "replace" and not merge.said.covers(span)]
         with suppress(asyncio.CancelledError):
-            await to_the_end(self._erase_again(unsaid))
+            await to_the_end(self._carry_out_erasures())
         self._stir.set()
         return {**verified.summary(), "conflicts": len(self._durable_view().conflicts())}
 
@@ -536,12 +542,6 @@ class Store:
                 raise
             await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
         await self.projection.show_added(aside, document, on_progress)
-
-    async def _erase_again(self, unsaid: list[str]) -> None:
-        """Carry out erasures. Those that are `unsaid` are said anew to other replicas: what said so went with what was replaced."""
-        if unsaid:
-            await self._append_own([Erased(events=unsaid)], None)
-        await self._carry_out_erasures()
 
     def _horizon_ms(self) -> int:
         """What is dated later has to wait."""

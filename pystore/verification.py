@@ -18,11 +18,12 @@ from pystore.backup.restore import check_json
 from pystore.errors import ConflictError, CorruptError, PyStoreError
 from pystore.event import NO_HASH, Head, Recorded, parse_line
 from pystore.input_profile import is_plain
-from pystore.log import LogState
+from pystore.log import LogState, are_carried_out
 from pystore.marks import Order, Span
 from pystore.ports import LogStorage, Segment
 from pystore.progress import Progress
 from pystore.projection import Projection
+from pystore.records import Records
 from pystore.segment import ends, unpack_pieces
 from pystore.view import View
 from pystore.waiting import KEY as WAITING
@@ -139,7 +140,7 @@ class _Check:
 
     # -- the log
 
-    async def log(self, storage: LogStorage, meta: dict[str, bytes]) -> None:
+    async def log(self, storage: LogStorage, meta: Records) -> None:
         """Check all that is stored of the log. `meta`: its metadata when it was in the state."""
         chains = _Chains(self)
         found = LogState(self._state.log, self._state.epoch, self._state.writer, self._state.name)
@@ -176,8 +177,8 @@ class _Check:
             for number in wrong_ends:
                 self.report(f"Record {number} does not begin and end where it says.")
             self._compare_states(found._replace(feeds=chains.heads()), meta)
-        if meta.get(WAITING):
-            async for events, _ in self._events_of(meta[WAITING], "the record of events from the future"):
+        if waiting := meta.unchecked(WAITING):
+            async for events, _ in self._events_of(waiting, "the record of events from the future"):
                 for event in events:
                     chains.take(event)
                 self._events += len(events)
@@ -266,7 +267,7 @@ class _Check:
         if rest:
             raise CorruptError("A stored record is damaged: its last line is not whole.")
 
-    def _compare_states(self, found: LogState, meta: dict[str, bytes]) -> None:
+    def _compare_states(self, found: LogState, meta: Records) -> None:
         """Compare what the events say with what was known of the log, and with what stands in its metadata."""
         known = [self._state]
         try:
@@ -275,7 +276,8 @@ class _Check:
                 known.append(stored)
         except PyStoreError as error:
             self.report(error.message)
-        whats = {
+        erased = [("erased events", found.erased, state.erased) for state in known if are_carried_out(meta)]
+        whats = {what for what, ours, theirs in erased if ours != theirs} | {
             what for state in known for what, ours, theirs in (
                 ("ends of its feeds", found.feeds, state.feeds), ("numbers of events", found.counts, state.counts),
                 ("newest event", found.newest, state.newest), ("name", (found.named, found.name), (state.named, state.name)),

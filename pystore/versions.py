@@ -137,7 +137,7 @@ def development(meta: Mapping[str, bytes], schema: Schema) -> bool:
     """Whether a log's metadata say that a development version of this application wrote it: only then may it be destroyed at will."""
     try:
         document = codec.decode(meta["versions"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, CorruptError):
         return False
     entry = document.get("app") if isinstance(document, dict) and application(document) in (None, schema.name) else None
     return isinstance(entry, dict) and entry.get("version") == 0 and isinstance(entry["version"], int)

@@ -17,6 +17,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from pystore import codec
 from pystore.errors import ClosedError, ConflictError, CorruptError, OutcomeUnknownError, QuotaError, StorageError, UnavailableError
 from pystore.ports import Checkpoint, Commit, Segment
+from pystore.records import Records, packed
 
 _ERRORS: dict[str, tuple[type[StorageError], str]] = {
     "ConstraintError": (ConflictError, "Another writer was first; nothing was written."),
@@ -65,10 +66,10 @@ class IndexedDbStorage:
         with translated():
             return cls(await js.pystore_host.openLog(log), when_conflicting)
 
-    async def meta(self) -> dict[str, bytes]:
+    async def meta(self) -> Records:
         with translated():
             entries = await self._database.meta()
-        return {key: value.to_bytes() for key, value in entries}
+        return Records({key: value.to_bytes() for key, value in entries})
 
     async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
         with translated():
@@ -87,7 +88,7 @@ class IndexedDbStorage:
             "delete": list(commit.delete), "meta": list(commit.meta), "batches": list(commit.batches), "durability": commit.durability,
         })
         bodies = [segment.body for segment in commit.add]
-        bodies += commit.meta.values()
+        bodies += packed(commit.meta).values()
         bodies += commit.batches.values()
         try:
             with translated():

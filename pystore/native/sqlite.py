@@ -32,6 +32,7 @@ from pystore.errors import (
     UnavailableError,
 )
 from pystore.ports import Checkpoint, Commit, Durability, Segment
+from pystore.records import Records, packed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class SqliteStorage:
             thread.shutdown(wait=False)
             raise
 
-    async def meta(self) -> dict[str, bytes]:
+    async def meta(self) -> Records:
         return await self._run(self._file.meta)
 
     async def segments(self, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
@@ -161,9 +162,10 @@ class SqliteFile:
             self._db.close()
             raise
 
-    def meta(self) -> dict[str, bytes]:
+    def meta(self) -> Records:
         with self._translated():
-            return dict(self._db.execute("SELECT key, value FROM meta"))
+            self._check_in_place()
+            return Records(dict(self._db.execute("SELECT key, value FROM meta")))
 
     def segments(self, after: int, max_bytes: int) -> list[Segment]:
         sql = "SELECT number, first, events, body FROM segment WHERE number > ? ORDER BY number"
@@ -190,7 +192,7 @@ class SqliteFile:
                 if row is not None and row[0] <= added.number:
                     raise ConflictError("Another writer was first: the number of a segment is taken.")
                 db.execute("INSERT INTO segment VALUES (?, ?, ?, ?)", (added.number, added.first, added.events, added.body))
-            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", commit.meta.items())
+            db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", packed(commit.meta).items())
             db.executemany("INSERT INTO batch VALUES (?, ?)", commit.batches.items())
 
     def batch(self, batch_id: str) -> bytes | None:

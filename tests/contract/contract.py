@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
-from pystore.errors import ClosedError, ConflictError, PyStoreError, StorageError
+from pystore.errors import ClosedError, ConflictError, CorruptError, PyStoreError, StorageError
 from pystore.ports import Checkpoint, Commit, LogStorage, Segment
 
 
@@ -23,6 +23,10 @@ class Medium(Protocol):
 
     async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
         """Flip a bit of a part of a checkpoint behind the adapter's back. Only called while no handle is open."""
+        ...
+
+    async def damage_meta(self, name: str) -> None:
+        """Flip a bit of a kept meta value behind the adapter's back. Only called while no handle is open."""
         ...
 
 
@@ -42,7 +46,7 @@ def segment(number: int, body: bytes = b"body", *, first: int | None = None, eve
 
 async def everything(storage: LogStorage) -> tuple[list[Segment], dict[str, bytes]]:
     """All that a commit may change, but for batches."""
-    return await storage.segments(max_bytes=1 << 40), await storage.meta()
+    return await storage.segments(max_bytes=1 << 40), dict(await storage.meta())
 
 
 # -- reading what was committed
@@ -392,6 +396,25 @@ async def a_flipped_bit_of_a_checkpoint_is_noticed(medium: Medium) -> None:
     await storage.close()
 
 
+async def a_flipped_bit_of_a_meta_value_is_noticed(medium: Medium) -> None:
+    storage = await medium.open()
+    await storage.commit(Commit(meta={"erased": b'["k3v9x2m4q8w1z7ta:5"]', "marks": b"[]"}))
+    await storage.close()
+    await medium.damage_meta("erased")
+    storage = await medium.open()
+    meta = await storage.meta()
+    assert meta["marks"] == b"[]"
+
+    async def ask() -> bytes:
+        return meta["erased"]
+
+    error = await error_of(CorruptError, ask())
+    assert error.details["record"] == "erased"
+    await storage.commit(Commit(meta={"erased": b"[]"}))
+    assert await storage.meta() == {"erased": b"[]", "marks": b"[]"}
+    await storage.close()
+
+
 async def checkpoints_and_the_log_do_not_touch_each_other(medium: Medium) -> None:
     storage = await medium.open()
     await storage.commit(Commit(add=[segment(1)], meta={"c": b"1"}))
@@ -459,6 +482,7 @@ async def nothing_is_acknowledged_by_a_handle_on_a_destroyed_log(medium: Medium)
     storage, other = await medium.open(), await medium.open()
     await storage.commit(Commit(add=[segment(1)]))
     await storage.destroy()
+    await error_of(ClosedError, other.meta())
     await error_of(StorageError, other.commit(Commit(add=[segment(2)])))
     await other.close()
     storage = await medium.open()
@@ -511,6 +535,7 @@ CONTRACT: list[Callable[[Medium], Awaitable[None]]] = [
     the_checkpoints_kept_are_listed_with_what_is_said_about_them,
     a_deleted_checkpoint_is_gone,
     a_flipped_bit_of_a_checkpoint_is_noticed,
+    a_flipped_bit_of_a_meta_value_is_noticed,
     checkpoints_and_the_log_do_not_touch_each_other,
     size_grows_with_what_is_kept,
     a_closed_handle_refuses_every_call,

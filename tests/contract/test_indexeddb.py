@@ -33,6 +33,9 @@ class IndexedDbMedium:
     async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
         await suite.damageCheckpoint(self.log, name, part)
 
+    async def damage_meta(self, name: str) -> None:
+        await suite.damageMeta(self.log, name)
+
 
 @asynccontextmanager
 async def fresh_medium() -> AsyncIterator[IndexedDbMedium]:

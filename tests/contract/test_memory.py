@@ -23,6 +23,10 @@ class MemoryMedium:
     async def damage_checkpoint(self, name: str, part: Literal["about", "image"]) -> None:
         raise NotImplementedError
 
+    async def damage_meta(self, name: str) -> None:
+        meta = self.platform.kept["log"].meta
+        meta[name] = meta[name][:-3] + bytes([meta[name][-3] ^ 1]) + meta[name][-2:]
+
 
 # Memory keeps the very objects it was given: there is nothing that could be flipped.
 APPLICABLE = [promise for promise in CONTRACT if promise is not a_flipped_bit_of_a_checkpoint_is_noticed]

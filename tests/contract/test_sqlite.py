@@ -35,6 +35,12 @@ class SqliteMedium:
             db.execute(f"UPDATE checkpoint SET {part} = ? WHERE name = ?", (damaged, name))
             db.commit()
 
+    async def damage_meta(self, name: str) -> None:
+        with closing(sqlite3.connect(self.platform.path_of("log"))) as db:
+            (value,) = db.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
+            db.execute("UPDATE meta SET value = ? WHERE key = ?", (value[:-3] + bytes([value[-3] ^ 1]) + value[-2:], name))
+            db.commit()
+
 
 @pytest.fixture
 def medium() -> Iterator[SqliteMedium]:

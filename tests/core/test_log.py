@@ -18,6 +18,7 @@ from pystore.memory import MemoryPlatform
 from pystore.own_events import Named
 from pystore.ports import Segment
 from pystore.projector import draft
+from pystore.records import packed
 from pystore.segment import events_in, pack
 from tests.support.fake_clock import FakeClock
 from tests.support.notes import SCHEMA, check_chains, note
@@ -108,7 +109,7 @@ async def test_a_state_in_a_newer_format_is_not_read(platform: MemoryPlatform) -
     raw = log.state.to_json().replace(b'"format":1', b'"format":2')
     with pytest.raises(NewerVersionError):
         LogState.from_json(raw)
-    platform.kept["a"].meta["head"] = raw
+    platform.kept["a"].meta |= packed({"head": raw})
     with pytest.raises(NewerVersionError):
         await open_log(platform)
 

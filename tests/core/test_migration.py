@@ -13,6 +13,7 @@ from pystore.assistant import schema as assistant
 from pystore.errors import ConflictError, MigrationError, PyStoreError, ReadOnlyError, ValidationError
 from pystore.event import Event, Recorded
 from pystore.memory import MemoryPlatform
+from pystore.records import Records
 from pystore.schema import Schema
 from pystore.store import Store
 from pystore.testing import check_migration
@@ -84,7 +85,7 @@ async def older(platform: MemoryPlatform) -> list[bytes]:
 
 
 def version(platform: MemoryPlatform) -> int:
-    number: int = codec.decode(platform.kept["a"].meta["versions"])["app"]["version"]
+    number: int = codec.decode(Records(platform.kept["a"].meta)["versions"])["app"]["version"]
     return number
 
 

@@ -9,6 +9,7 @@ import pytest
 from pystore.errors import CorruptError
 from pystore.memory import MemoryPlatform
 from pystore.ports import Segment
+from pystore.records import packed
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
 from tests.support.notes import SCHEMA, folded, lines_of, make_schema, note, saved, shown
@@ -142,10 +143,10 @@ async def test_a_missing_or_damaged_segment_is_named(platform: MemoryPlatform) -
 async def test_a_store_that_cannot_be_opened_leaves_nothing_open(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"))
-    platform.kept["a"].meta["head"] = b"nonsense"
+    platform.kept["a"].meta |= packed({"head": b"nonsense"})
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
-    platform.kept["a"].meta["head"] = b"[]"
+    platform.kept["a"].meta |= packed({"head": b"[]"})
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
 

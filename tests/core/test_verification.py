@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pystore import codec, verification
+from pystore import codec, recovery, verification
 from pystore.backup import restore
 from pystore.clock import MAX_FUTURE_MS
 from pystore.errors import ClosedError, ConflictError, CorruptError
@@ -20,12 +20,13 @@ from pystore.log import LogState
 from pystore.memory import MemoryPlatform, MemoryStorage
 from pystore.ports import Segment
 from pystore.projection import Projection
+from pystore.records import Records, packed
 from pystore.segment import events_in, pack, unpack_bytes
 from pystore.store import Store
 from pystore.verification import verify_log
 from pystore.view import View
 from tests.support.fake_clock import START_MS, FakeClock
-from tests.support.notes import SCHEMA, FolderMade, NoteEdited, NoteRemoved, json_lines, note, saved
+from tests.support.notes import SCHEMA, FolderMade, NoteEdited, NoteRemoved, json_lines, lines_of, note, saved
 
 SOUND: list[Any] = []
 
@@ -259,17 +260,17 @@ async def test_a_damaged_event_that_waits_is_named(platform: MemoryPlatform) -> 
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.restore([file])
         meta = platform.kept["a"].meta
-        raw = meta["waiting"]
+        raw = Records(meta)["waiting"]
         assert await store.verify() == {"sound": True, "events": 4, "problems": []}
         for event in events:
             for damage, alter in DAMAGES.items():
                 if event in events[-2:] and damage in ("type", "version", "time"):
                     continue  # nothing names the last one that waits: so it cannot tell that the one before it was altered
-                meta["waiting"] = forged(raw, [alter(event) if one is event else one.line for one in events])
+                meta |= packed({"waiting": forged(raw, [alter(event) if one is event else one.line for one in events])})
                 assert named(await store.verify()) == [event.id], damage
-        meta["waiting"] = raw[:-3]
+        meta |= packed({"waiting": raw[:-3]})
         assert named(await store.verify()) != SOUND
-        meta["waiting"] = raw
+        meta |= packed({"waiting": raw})
 
 
 async def test_damage_in_what_another_tab_has_added_is_named(platform: MemoryPlatform) -> None:
@@ -297,7 +298,7 @@ async def test_a_record_of_the_log_that_is_not_what_its_events_say_is_found(plat
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await fill(store)
         meta = platform.kept["a"].meta
-        meta["head"] = codec.encode({**codec.decode(meta["head"]), **change})
+        meta |= packed({"head": codec.encode({**codec.decode(Records(meta)["head"]), **change})})
         assert named(await store.verify()) == [None]
 
 
@@ -306,10 +307,43 @@ async def test_marks_that_are_not_in_the_log_are_found(platform: MemoryPlatform)
         events = await fill(store)
         await store.undo([events[2].id])
         assert named(await store.verify()) == SOUND
-        platform.kept["a"].meta["marks"] = codec.encode([])
+        platform.kept["a"].meta |= packed({"marks": codec.encode([])})
         found = await store.verify()
         assert named(found) == [None]
         assert "undone" in found["problems"][0]["why"]
+
+
+async def test_erasures_that_are_not_in_the_log_are_found(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        await store.erase([events[2].id])
+        assert named(await store.verify()) == SOUND
+        erased = codec.encode([events[1].id])
+        platform.kept["a"].meta |= packed({"erased": erased, "erased_done": erased})
+        found = await store.verify()
+        assert named(found) == [None]
+        assert "erased" in found["problems"][0]["why"]
+
+
+@pytest.mark.parametrize("record", ["head", "marks", "erased", "versions"])
+async def test_no_flipped_bit_in_a_record_of_the_log_is_believed_and_a_repair_makes_it_anew(platform: MemoryPlatform, record: str) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        await store.undo([events[1].id])
+        await store.erase([events[4].id])
+        await store.backups.create()
+        lines = await lines_of(store)
+    meta = platform.kept["a"].meta
+    whole = meta[record]
+    for at in range(0, len(whole), 1 + len(whole) // 50):
+        meta[record] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        with pytest.raises(CorruptError):
+            await Store.open(SCHEMA, "a", platform=platform)
+    await recovery.repair(platform, "a")
+    if record != "versions":
+        async with await Store.open(SCHEMA, "a", platform=platform) as store:
+            assert await lines_of(store) == lines
+            assert named(await store.verify()) == SOUND
 
 
 # -- the view
@@ -532,7 +566,8 @@ async def test_what_is_wrong_with_a_log_that_cannot_be_opened_is_named_as_well(p
     assert named(await verify_log(storage, platform.breathe)) == [events[2].id]
     put(platform, 3, [events[2].line])
     assert await verify_log(storage, platform.breathe) == {"sound": True, "events": 6, "problems": []}
-    head = platform.kept["a"].meta.pop("head")
+    head = Records(dict(platform.kept["a"].meta))["head"]
+    del platform.kept["a"].meta["head"]
     with pytest.raises(CorruptError):
         await verify_log(storage, platform.breathe)
     assert LogState.from_json(head).events == 6

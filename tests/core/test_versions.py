@@ -10,6 +10,7 @@ import pytest
 from pystore import codec, versions
 from pystore.errors import CorruptError, FormatError, NewerVersionError, ReadOnlyError
 from pystore.memory import MemoryPlatform
+from pystore.records import Records, packed
 from pystore.store import Store
 from tests.support.notes import event_lines, folded, lines_of, make_schema, note, saved, shown
 
@@ -17,7 +18,7 @@ DEVELOPMENT, ONE, TWO = make_schema(app=0, views=0), make_schema(), make_schema(
 
 
 def stored(platform: MemoryPlatform) -> Any:
-    return codec.decode(platform.kept["a"].meta["versions"])
+    return codec.decode(Records(platform.kept["a"].meta)["versions"])
 
 
 async def test_the_document_is_written_with_the_first_event(platform: MemoryPlatform) -> None:
@@ -76,7 +77,7 @@ async def test_newer_data_are_read_only_and_can_be_saved_and_kept(platform: Memo
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.append([note("1"), note("2")])
         lines = await lines_of(store)
-    platform.kept["a"].meta["versions"] = codec.encode(newer)
+    platform.kept["a"].meta |= packed({"versions": codec.encode(newer)})
     async with await Store.open(ONE, "a", platform=platform) as store:
         assert store.read_only is not None
         assert len(shown(store)["note"]) == 2
@@ -130,7 +131,7 @@ async def test_other_data_sets_have_entries_of_their_own_beside_app_and_views(pl
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.append(note("1"))
     entry = {"version": 7, "last_migrated_by": "attachments:1", "last_written_by": "attachments:1"}
-    platform.kept["a"].meta["versions"] = codec.encode({**stored(platform), "attachments": entry})
+    platform.kept["a"].meta |= packed({"versions": codec.encode({**stored(platform), "attachments": entry})})
     async with await Store.open(TWO, "a", platform=platform) as store:
         await store.append(note("2"))
         assert stored(platform)["attachments"] == entry
@@ -143,7 +144,7 @@ async def test_keys_that_nobody_knows_are_kept_at_any_depth(platform: MemoryPlat
     document = stored(platform)
     document["future"] = {"a": [1, {"b": None}]}
     document["app"]["notes"] = "kept"
-    platform.kept["a"].meta["versions"] = codec.encode(document)
+    platform.kept["a"].meta |= packed({"versions": codec.encode(document)})
     async with await Store.open(TWO, "a", platform=platform) as store:
         await store.append(note("2"))
     after = stored(platform)
@@ -179,7 +180,7 @@ async def test_an_old_tab_that_only_looks_learns_of_it_too(platform: MemoryPlatf
 async def test_a_damaged_document_is_named_as_such(platform: MemoryPlatform, raw: bytes) -> None:
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.append(note("1"))
-    platform.kept["a"].meta["versions"] = raw
+    platform.kept["a"].meta |= packed({"versions": raw})
     with pytest.raises(CorruptError):
         await Store.open(ONE, "a", platform=platform)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pystore.errors import OutcomeUnknownError, QuotaError, UnavailableError
 from pystore.memory import MemoryPlatform
 from pystore.ports import Checkpoint, Cipher, Commit, LogStorage, Segment, VaultStorage
+from pystore.records import Records
 
 
 class UntranslatedError(Exception):
@@ -71,7 +72,7 @@ class FaultyStorage:
         if self._plan.fails(operation):
             raise self._plan.error()
 
-    async def meta(self) -> dict[str, bytes]:
+    async def meta(self) -> Records:
         await self._begin("meta")
         return await self._storage.meta()
 

@@ -26,6 +26,8 @@ const OPEN_TRIES = 3;
 const PART_BYTES = 8 << 20;
 /** Values of `meta` that are this module's own begin with `$`. `$database` tells one database from a later one of that name. */
 const OWN = '$';
+/** What stands before each value that Python keeps: see `pystore/records.py`. */
+const CHECKSUM_BYTES = 4;
 
 /**
  * `head`, `batches` (ids) and `remembered` (a value for each id): what an append stores beside its lines. See `append`.
@@ -71,7 +73,7 @@ export async function listLogs() {
     try {
       const head = new Map(await database.meta()).get('head');
       if (head === undefined) continue; // opened once and never written to
-      const { name, events } = JSON.parse(new TextDecoder().decode(head));
+      const { name, events } = JSON.parse(new TextDecoder().decode(head.subarray(CHECKSUM_BYTES)));
       found.push({ log, name, events });
       witnesses.delete(log);
     } catch (error) {

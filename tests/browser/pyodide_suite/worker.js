@@ -18,6 +18,14 @@ async function damageCheckpoint(log, name, part) {
   database.close();
 }
 
+async function damageMeta(log, name) {
+  const database = await settled(indexedDB.open(`pystore/${log}`));
+  const value = await settled(database.transaction('meta').objectStore('meta').get(name));
+  value[value.length - 3] ^= 1;
+  await settled(database.transaction('meta', 'readwrite').objectStore('meta').put(value, name));
+  database.close();
+}
+
 const settled = (request) => new Promise((resolve, reject) => {
   request.onsuccess = () => resolve(request.result);
   request.onerror = () => reject(request.error);
@@ -30,7 +38,7 @@ self.onmessage = async ({ data: { wheels, args, environment } }) => {
     await pyodide.loadPackage(wheels.map((wheel) => `/wheels/${wheel}`), { checkIntegrity: false, messageCallback: () => {} });
     pyodide.unpackArchive(await (await fetch('/repository.zip')).arrayBuffer(), 'zip', { extractDir: '/repository' });
     self.pystore_host = new Host(true);
-    pyodide.registerJsModule('suite', { args, damageCheckpoint, openDatabaseVault: (log) => Vault.open(log, { hasFileSystem: false }), report: (json) => report(JSON.parse(json)) });
+    pyodide.registerJsModule('suite', { args, damageCheckpoint, damageMeta, openDatabaseVault: (log) => Vault.open(log, { hasFileSystem: false }), report: (json) => report(JSON.parse(json)) });
     const status = await pyodide.runPythonAsync(`
 import os, sys
 os.chdir("/repository")
