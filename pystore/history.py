@@ -29,10 +29,15 @@ _STAMPS = re.compile(rb'^\{"replica":"[^"]*","seq":[0-9]+,"hlc":"([0-9a-f]{12})-
 
 
 class Past:
-    """The view as it was at a moment, for reading only, while the store goes on. Close it: it takes as much memory as the view did."""
+    """The view as it was at a moment, for reading only, while the store goes on. Close it: it takes as much memory as the view did.
 
-    def __init__(self, view: View, state: LogState) -> None:
+    It closes itself when something is erased that it shows.
+    """
+
+    def __init__(self, view: View, state: LogState, projection: Projection) -> None:
         self._view: View | None = view
+        self._state = state
+        self._projection = projection
         self.info = {"events": state.events, "time": iso_of(state.newest[0]) if state.events else None, "order": said(state.newest)}
         """How many events it shows, when the last of them was recorded (None: there was none), and that one's place in the order."""
 
@@ -51,8 +56,10 @@ class Past:
             self._view = None
 
     def _open_view(self) -> View:
+        if not self._projection.log.state.erased.agree(self._state.erased, {one: head.seq for one, head in self._state.feeds.items()}):
+            self.close()
         if self._view is None:
-            raise ClosedError("This moment is closed. Open it again.")
+            raise ClosedError("This moment is closed, or something was erased since it was opened. Open it again.")
         return self._view
 
 
@@ -104,7 +111,7 @@ async def open_past(projection: Projection, moment: Moment) -> Past:
     folded = await projection.fold(projection.log.state.marks.until(until), until)
     if folded is None:
         raise ConflictError("Everything was replaced in this moment. Try again.")
-    return Past(folded.view, folded.shown)
+    return Past(folded.view, folded.shown, projection)
 
 
 # -- undoing

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pystore import codec
 from pystore.erasure import Erasures, blank
-from pystore.errors import CorruptBackupError, CorruptError, PyStoreError, StorageError, ValidationError
+from pystore.errors import ClosedError, CorruptBackupError, CorruptError, PyStoreError, StorageError, ValidationError
 from pystore.event import Draft, Head, parse_line, record
 from pystore.marks import Span
 from pystore.memory import MemoryPlatform
@@ -121,6 +121,21 @@ async def test_a_past_moment_does_not_show_it_either(platform: MemoryPlatform) -
     past = await store.at(id_)
     assert past.query("SELECT count(*) AS n FROM note") == [{"n": 30}]
     past.close()
+    await store.close()
+
+
+async def test_a_past_moment_that_is_open_shows_it_no_more_and_one_without_it_stays_open(platform: MemoryPlatform) -> None:
+    store, id_ = await with_secret(platform)
+    before, after = await store.at(40), await store.at(id_)
+    assert SECRET in repr(after.query("SELECT text FROM note"))
+    await store.erase([id_])
+    with pytest.raises(ClosedError):
+        after.query("SELECT text FROM note")
+    assert before.query("SELECT count(*) AS n FROM note") == [{"n": 21}]
+    again = await store.at(id_)
+    assert again.query("SELECT count(*) AS n FROM note") == [{"n": 30}]
+    for past in (before, after, again):
+        past.close()
     await store.close()
 
 
