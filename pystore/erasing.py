@@ -64,8 +64,7 @@ async def carry_out(projection: Projection, backups: Backups, say: Callable[[Seq
             with _noting(damages):
                 await projection.refold()
     # Whoever makes a backup holds the vault and then asks for the log, so not while the log is held here.
-    vault = await backups.vault()
-    async with vault.storage.exclusive():
+    async with backups.changing() as vault:
         await vault.erase(erasures)
     await storage.scrub()
     if damages:

@@ -25,6 +25,7 @@
         ├── StoreLostError      there was a log here, and its storage is empty
         ├── TailLostError       the newest events of a log are gone
         ├── ClosedError         the store or its connection is closed
+        │   └── ForgottenError  the log is being removed
         └── UnavailableError    the platform gives no storage
 
 A class exists where a caller would act differently. Each message is a sentence that tells a person what to do; `details`
@@ -155,6 +156,10 @@ class TailLostError(StorageError):
 
 class ClosedError(StorageError):
     """The store, or the platform's connection below it, is closed."""
+
+
+class ForgottenError(ClosedError):
+    """The log is being removed, or that was cut short: `Store.open` and `forget_log` go on with it."""
 
 
 class UnavailableError(StorageError):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from pystore import codec
 from pystore.clock import ZERO, HybridClock
 from pystore.erasure import Erasures, blanked
-from pystore.errors import ConflictError, CorruptError, FormatError, NewerVersionError, PyStoreError, ValidationError
+from pystore.errors import ConflictError, CorruptError, ForgottenError, FormatError, NewerVersionError, PyStoreError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
 from pystore.ports import Commit, Durability, LogStorage, Segment
@@ -34,6 +34,8 @@ ERASURES = "erased"
 """Under which the log's metadata tell what is erased ..."""
 CARRIED_OUT = "erased_done"
 """... and which of these erasures were carried out everywhere, and are said by events of the log."""
+FORGOTTEN = "forgotten"
+"""Under which they tell that all of it is being removed."""
 MAX_NAME = 200
 """Characters of a log's name."""
 MAX_TRIES = 10
@@ -108,7 +110,9 @@ class LogState(NamedTuple):
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, bytes]) -> LogState | None:
-        """The state that is kept in a log's metadata; None if the log was never written. Raises as `from_json`."""
+        """The state that is kept in a log's metadata; None if the log was never written. Raises as `from_json`, or ForgottenError."""
+        if FORGOTTEN in meta:
+            raise ForgottenError("The log is being removed.")
         raw = meta.get("head")
         if raw is None:
             return None

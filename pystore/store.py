@@ -19,6 +19,8 @@ from pystore.backup.sealed import sealed, unsealed
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
 from pystore.errors import (
     ConflictError,
+    CorruptError,
+    ForgottenError,
     FormatError,
     MigrationError,
     NewerVersionError,
@@ -34,11 +36,11 @@ from pystore.event import Draft, Event, Head, Recorded, new_replica_id
 from pystore.history import Moment, Past
 from pystore.importing import ImportFile
 from pystore.live import Listener
-from pystore.log import EventLog, LogState
+from pystore.log import FORGOTTEN, EventLog, LogState
 from pystore.marks import Span, joined
 from pystore.merging import Merge
 from pystore.own_events import Erased, Imported, Named
-from pystore.ports import Durability, Platform
+from pystore.ports import Commit, Durability, LogStorage, Platform, VaultStorage
 from pystore.progress import Progress, to_the_end
 from pystore.projection import FOLD_SLICE, Aside, Projection
 from pystore.projector import BeforeEach, draft, draft_lines
@@ -127,6 +129,13 @@ class Store:
                 schema, storage, log, name or log, platform, read_only=read_only, before_each=before_each, quarantine=quarantine,
                 on_progress=on_progress,
             )
+        except ForgottenError:
+            await storage.close()
+            await forget_log(platform, log)
+            return await cls.open(
+                schema, log, platform=platform, name=name, read_only=read_only, before_each=before_each, quarantine=quarantine,
+                max_future_ms=max_future_ms, on_progress=on_progress,
+            )
         except PyStoreError:
             if not (destroy_development and schema.app == 0 and versions.development(await storage.meta(), schema)):
                 await storage.close()
@@ -175,7 +184,8 @@ class Store:
         """Note how far the log has come, if backups are made here and it is not noted yet. What was lost is told until more is written."""
         state = self.log.state
         if self.backups.follows_clock and state is not self._witnessed and state.segment > 0 and self.lost is None:
-            await witness.write((await self.backups.vault()).storage, state, self.platform.now_ms())
+            async with self.backups.changing() as vault:
+                await witness.write(vault.storage, state, self.platform.now_ms())
             self._witnessed = state
 
     async def close(self) -> None:
@@ -187,12 +197,11 @@ class Store:
         await self.log.storage.close()
 
     async def forget(self) -> None:
-        """Remove the log and everything made from it, backups too, for good, and close."""
+        """Remove the log and everything made from it, backups too, for good, and close. Cut short, it is gone on with at the next open."""
         self.projection.check_open()
         await self._finish()
         try:
-            await (await self.backups.vault()).storage.destroy()  # first: a log is not forgotten as long as a backup has it
-            await self.log.storage.destroy()
+            await _remove(self.log.storage, (await self.backups.vault()).storage)
         finally:
             await self.backups.close()
             await self.log.storage.close()
@@ -704,5 +713,21 @@ class Store:
 
 async def forget_log(platform: Platform, log: str) -> None:
     """Remove a log and everything made from it, backups too, for good: also one that cannot be opened."""
-    await (await platform.open_vault(log)).destroy()
-    await (await platform.open_log(log)).destroy()
+    storage = await platform.open_log(log)
+    try:
+        vault = await platform.open_vault(log)
+        try:
+            await _remove(storage, vault)
+        finally:
+            await vault.close()
+    finally:
+        await storage.close()
+
+
+async def _remove(storage: LogStorage, vault: VaultStorage) -> None:
+    """Remove a log and its vault for good. Whoever finds a part of it knows by its record that the rest is to go as well."""
+    async with vault.exclusive():
+        with suppress(QuotaError, CorruptError):  # on a full disk, or a damaged one, it can go nevertheless
+            await storage.commit(Commit(meta={FORGOTTEN: b"yes"}))
+        await vault.destroy()
+        await storage.destroy()

@@ -14,6 +14,7 @@ import { PyStoreError } from './worker/protocol.js';
  */
 
 const LOOK_EVERY_MS = 60_000;
+const COPY_PATIENCE_MS = 60_000;
 /** Of how many days the folder keeps a file. */
 const MIRRORED_DAYS = 30;
 
@@ -151,15 +152,12 @@ class Mirror {
   /** Copy what is new, if the page may, and no other window does. */
   #look() {
     this.#last = this.#last.then(async () => {
-      const kept = await recall(this.#log);
-      if (!kept || !(await isAllowed(kept.directory))) return;
       const release = await hold(`pystore/${this.#log}/mirror`, { signal: AbortSignal.timeout(1_000) }).catch(() => null);
       if (release === null) return;
       try {
-        await this.#copy(kept);
-      } catch (error) {
-        const { name, message } = /** @type {Error} */ (error);
-        await keep(this.#log, { ...kept, error: FAILURES[name] ?? message });
+        const kept = await recall(this.#log);
+        if (!kept || !(await isAllowed(kept.directory))) return;
+        await this.#copy(kept).catch(({ name, message }) => keep(this.#log, { ...kept, error: FAILURES[name] ?? message }));
       } finally {
         release();
       }
@@ -255,5 +253,15 @@ export async function newestMirrored(log) {
 /** The folder into which backups of a log are copied. @param {string} log @returns {Promise<string | null>} */
 export const mirrorFolder = async (log) => (await recall(log))?.directory.name ?? null;
 
-/** Forget the folder of a log. The files in it are the user's. @param {string} log @returns {Promise<undefined>} */
-export const forgetMirror = (log) => transact('readwrite', (store) => store.delete(log));
+/** Forget the folder of a log. The files in it are the user's. @param {string} log */
+export async function forgetMirror(log) {
+  // Whoever copies at this moment notes in the end that he did.
+  const release = await hold(`pystore/${log}/mirror`, { signal: AbortSignal.timeout(COPY_PATIENCE_MS) }).catch(() => {
+    throw new PyStoreError('UnavailableError', 'A backup is being copied into your folder. Nothing was changed; try again when that is done.');
+  });
+  try {
+    await transact('readwrite', (store) => store.delete(log));
+  } finally {
+    release();
+  }
+}

@@ -67,9 +67,9 @@ export function prepare({ worker } = {}) {
 
 /** Remove a log and everything made from it, for good. @param {string} log @param {{ worker?: Arrangement }} [options] */
 export async function forgetLog(log, { worker } = {}) {
+  await forgetMirror(log); // first: as long as the log is there, its removal can be repeated
   const link = connectionFor(worker).link();
   read(await link.answer(link.session.forget(log)).catch(unknown));
-  await forgetMirror(log);
 }
 
 /** The logs that are kept here. */
@@ -372,8 +372,8 @@ class Store {
 
   /** Remove the log and everything made from it, for good, and close. */
   async forget() {
+    await forgetMirror(this.log); // first: as long as the log is there, its removal can be repeated
     await this.#raw(({ session }) => session.forget(this.log), 'batch').then(read);
-    await forgetMirror(this.log);
     this.close();
   }
 

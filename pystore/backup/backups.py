@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, Protocol
 
 from pystore.backup.format import feed_heads
@@ -14,7 +14,8 @@ from pystore.backup.restore import check_file
 from pystore.backup.save import Snapshot, snapshot
 from pystore.backup.vault import Vault
 from pystore.clock import ms_of_iso
-from pystore.errors import CorruptBackupError, CorruptError, QuotaError, ValidationError
+from pystore.errors import ClosedError, CorruptBackupError, CorruptError, QuotaError, ValidationError
+from pystore.log import LogState
 from pystore.progress import Progress
 from pystore.projection import Projection
 
@@ -55,6 +56,20 @@ class Backups:
             self._opened = Vault(await platform.open_vault(self._projection.log.state.log), platform.breathe)
         return self._opened
 
+    @asynccontextmanager
+    async def changing(self) -> AsyncGenerator[Vault]:
+        """The vault, for one who changes it, while nobody else does. Raises ClosedError if the log was removed: nothing is kept of it."""
+        vault = await self.vault()
+        await self._check_kept()  # to wait for one's turn may make a place for it
+        async with vault.storage.exclusive():
+            await self._check_kept()
+            yield vault
+
+    async def _check_kept(self) -> None:
+        log = self._projection.log
+        if LogState.from_meta(await log.storage.meta()) is None and log.state.segment:
+            raise ClosedError("The log was removed.")
+
     # -- asking
 
     async def list(self) -> Sequence[dict[str, Any]]:
@@ -81,7 +96,7 @@ class Backups:
         vault, now_ms = await self.vault(), self._projection.platform.now_ms()
         if id_ is None:
             verdicts = await vault.check(on_progress)
-            await vault.note_verified(verdicts, now_ms)
+            await self._note_verified(verdicts, now_ms)
             damaged = {one: why for one, why in verdicts.items() if why is not None}
             return {"good": [one for one in verdicts if one not in damaged], "damaged": damaged}
         wanted = _id(id_)
@@ -89,10 +104,14 @@ class Backups:
         try:
             found = await check_file(vault.file(wanted, on_progress), now_ms, self._projection.platform.breathe)
         except CorruptBackupError as error:
-            await vault.note_verified({id_: error.message}, now_ms)
+            await self._note_verified({id_: error.message}, now_ms)
             raise
-        await vault.note_verified({id_: None}, now_ms)
+        await self._note_verified({id_: None}, now_ms)
         return found
+
+    async def _note_verified(self, verdicts: Mapping[str, str | None], now_ms: int) -> None:
+        async with self.changing() as vault:
+            await vault.note_verified(verdicts, now_ms)
 
     async def file(self, id_: str, on_progress: Progress | None = None) -> AsyncIterator[bytes]:
         """A backup as a file (JSONL), in chunks. Raises CorruptBackupError, before its end, if it is damaged."""
@@ -118,8 +137,8 @@ class Backups:
 
     async def remove(self, id_: str) -> None:
         """Remove a backup, and what only it holds. Raises ValidationError if there is none of that id."""
-        vault, wanted = await self.vault(), _id(id_)
-        async with vault.storage.exclusive():
+        wanted = _id(id_)
+        async with self.changing() as vault:
             if wanted not in await vault.ids():
                 raise ValidationError(f"There is no backup {id_} any more.", id=id_)
             await vault.remove([wanted])
@@ -127,8 +146,7 @@ class Backups:
 
     async def configure(self, **changes: Any) -> dict[str, Any]:
         """Change settings: `minutes` between two of the layer `auto`, `keep` ({layer: how many}), `remind_days`. Raises ValidationError."""
-        vault = await self.vault()
-        async with vault.storage.exclusive():
+        async with self.changing() as vault:
             settings = (await vault.settings()).changed(changes)
             await vault.choose(settings)
             await vault.prune(settings)
@@ -220,8 +238,8 @@ class Backups:
 
     async def _make(self, layers: Sequence[str], label: str) -> Sequence[BackupId]:
         await self._settled()
-        vault, projection = await self.vault(), self._projection
-        async with vault.storage.exclusive():
+        projection = self._projection
+        async with self.changing() as vault:
             # Not before: what is erased meanwhile must not come into the vault after it was taken out there.
             taken = await snapshot(projection)
             made = [await self._add(vault, taken, layer, label) for layer in layers]

@@ -25,7 +25,7 @@ class FolderVault:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._is_closed = False
+        self._is_held = self._is_closed = self._is_destroyed = False
 
     async def read(self, name: str) -> bytes | None:
         return await asyncio.to_thread(self._read, self._path(name))
@@ -42,17 +42,22 @@ class FolderVault:
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:
         lock = await asyncio.to_thread(self._lock, self._path(_LOCK))
+        self._is_held = True
         try:
             yield
         finally:
+            self._is_held = False
             lock.close()
+            if self._is_destroyed:
+                await asyncio.to_thread(self._remove)
 
     async def close(self) -> None:
         self._is_closed = True
 
     async def destroy(self) -> None:
-        await asyncio.to_thread(self._remove, self._path("."))
-        self._is_closed = True
+        self._path(".")
+        await asyncio.to_thread(self._remove)
+        self._is_closed = self._is_destroyed = True
 
     def _path(self, name: str) -> Path:
         if self._is_closed:
@@ -96,10 +101,16 @@ class FolderVault:
                 raise
             return lock
 
-    def _remove(self, folder: Path) -> None:
+    def _remove(self) -> None:
+        """Remove the folder; while its lock is held all but that: some systems do not remove a file that is open."""
         with self._translated():
-            if folder.exists():
-                shutil.rmtree(folder)
+            for path in self._folder.glob("*"):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif not (self._is_held and path.name == _LOCK):
+                    path.unlink()
+            if not self._is_held and self._folder.exists():
+                self._folder.rmdir()
 
     @contextlib.contextmanager
     def _translated(self) -> Generator[None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
 
+from pystore.records import packed
 from tests.support.assistant_page import DATA, PATIENCE_MS, AssistantPage, a_conversation
 from tests.support.chromium import Launch, kill
 from tests.support.client_page import Client, note
@@ -63,6 +64,55 @@ def test_another_window_shows_erased_words_no_more(context: BrowserContext, clie
     windows[0].run("return store.erase(a)", appended["id"])
     windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 0")
     assert SECRET not in windows[1].run("return JSON.stringify(await store.events())")
+
+
+def test_a_second_window_brings_nothing_back_of_what_was_forgotten(context: BrowserContext, client_site: str) -> None:
+    windows = [Client.in_new_window(context, client_site, "dedicated") for _ in range(2)]
+    for window in windows:
+        window.open()
+    windows[0].append(note("secret", SECRET))
+    windows[0].run("return store.backups.create()")
+    windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 1")
+    windows[1].append(note("another", SECRET))
+    windows[0].run("return store.forget()")
+    for work in ("store.append(a)", "store.backups.create()", "store.backups.configure({ minutes: 5 })", "store.erase('x:1')"):
+        assert windows[1].refused(work, [note("late", SECRET)])["code"] in {"ClosedError", "ValidationError", "StorageError"}, work
+    raw = raw_storage(windows[0].page)
+    assert SECRET.encode() not in raw
+    assert b"notes" not in raw
+    assert windows[0].run("return client.listLogs()") == []
+    windows[0].visit()
+    windows[0].open()
+    assert windows[0].notes() == []
+
+
+def test_what_was_being_forgotten_when_the_browser_died_is_gone_at_the_next_look(page: Page, client_site: str) -> None:
+    client = Client(page, client_site, "dedicated")
+    client.open()
+    client.append(note("secret", SECRET))
+    client.run("return store.backups.create()")
+    client.run("store.close()")
+    client.visit()
+    mark = packed({"forgotten": b"yes"})["forgotten"]
+    client.run("""
+        const database = await new Promise((resolve, reject) => {
+          const request = indexedDB.open('pystore/notes');
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        });
+        await new Promise((resolve) => {
+          const tx = database.transaction('meta', 'readwrite', { durability: 'strict' });
+          tx.objectStore('meta').put(new Uint8Array(a), 'forgotten');
+          tx.oncomplete = resolve;
+        });
+        database.close();
+    """, list(mark))
+    assert client.run("return client.listLogs()") == []
+    raw = raw_storage(page)
+    assert SECRET.encode() not in raw
+    assert b"log-notes" not in raw
+    client.open()
+    assert client.notes() == []
 
 
 def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:

@@ -110,6 +110,22 @@ async def a_destroyed_vault_is_empty_when_opened_again(medium: VaultMedium) -> N
     await again.destroy()  # nothing is there: no error
 
 
+async def a_vault_destroyed_while_it_is_held_is_empty_for_who_waited(medium: VaultMedium) -> None:
+    vault, other = await medium.open_vault(), await medium.open_vault()
+
+    async def second() -> dict[str, int]:
+        async with other.exclusive():
+            return await other.sizes("chunks")
+
+    async with vault.exclusive():
+        await vault.write("chunks/a", b"a")
+        waiting = asyncio.ensure_future(second())
+        await asyncio.sleep(0)
+        await vault.destroy()
+    assert await waiting == {}
+    await other.destroy()
+
+
 async def after_closing_every_call_raises_closed_error(medium: VaultMedium) -> None:
     vault = await medium.open_vault()
     await vault.close()
@@ -129,5 +145,6 @@ VAULT_CONTRACT: list[Callable[[VaultMedium], Awaitable[None]]] = [
     one_at_a_time_holds_a_vault,
     who_failed_while_holding_it_lets_go,
     a_destroyed_vault_is_empty_when_opened_again,
+    a_vault_destroyed_while_it_is_held_is_empty_for_who_waited,
     after_closing_every_call_raises_closed_error,
 ]

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from pystore.errors import ClosedError
 from pystore.native.platform import NativePlatform
 from pystore.platform import default_platform
+from pystore.store import Store
+from tests.support.notes import SCHEMA, note
 
 
 async def test_a_name_is_a_file_in_the_folder_and_a_path_is_itself(tmp_path: Path) -> None:
@@ -32,6 +35,24 @@ async def test_logs_are_listed_by_name(tmp_path: Path) -> None:
     assert await platform.logs() == ["alice", "bob", "my.notes"]
     await (await platform.open_log("alice")).destroy()
     assert await platform.logs() == ["bob", "my.notes"]
+
+
+async def test_nothing_of_a_forgotten_log_stays_or_comes_back_while_others_have_it_open(tmp_path: Path) -> None:
+    platform = NativePlatform(tmp_path)
+    store = await Store.open(SCHEMA, "alice", platform=platform)
+    await store.append([note("1"), note("2")])
+    await store.backups.create()
+    other = await Store.open(SCHEMA, "alice", platform=platform)
+    other.backups.follow_clock()
+    await other.append(note("3"))
+    await store.forget()
+    for work in (other.upkeep(), other.backups.create(), other.append(note("4"))):
+        with pytest.raises(ClosedError):
+            await work
+    await other.close()
+    assert list(tmp_path.iterdir()) == []
+    async with await Store.open(SCHEMA, "alice", platform=platform) as again:
+        assert again.query("SELECT * FROM note") == []
 
 
 async def test_writers_of_one_log_wait_for_each_other_and_not_for_those_of_another(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@
  * Errors are DOMExceptions; `pystore/browser/indexeddb.py` knows what each name means.
  */
 
-import { readWitnesses } from './vault.js';
+import { Vault, readWitnesses } from './vault.js';
 
 const PREFIX = 'pystore/';
 const OPEN_TIMEOUT_MS = 10_000;
@@ -62,7 +62,8 @@ export async function logNames() {
 }
 
 /**
- * What is kept here, told from each log's own record, without Python; also what was kept, of which only the vault is left.
+ * What is kept here, told from each log's own record, without Python; also what was kept, of which only the vault is left. What was
+ * being removed when that was cut short is removed.
  * @returns {Promise<{ log: string, name: string, events: number, lost?: boolean }[]>}
  */
 export async function listLogs() {
@@ -71,9 +72,15 @@ export async function listLogs() {
   for (const log of await logNames()) {
     const database = new LogDatabase(log);
     try {
-      const head = new Map(await database.meta()).get('head');
+      const meta = new Map(await database.meta());
+      if (text(meta.get('forgotten')) === 'yes') {
+        await remove(database);
+        witnesses.delete(log);
+        continue;
+      }
+      const head = meta.get('head');
       if (head === undefined) continue; // opened once and never written to
-      const { name, events } = JSON.parse(new TextDecoder().decode(head.subarray(CHECKSUM_BYTES)));
+      const { name, events } = JSON.parse(text(head));
       found.push({ log, name, events });
       witnesses.delete(log);
     } catch (error) {
@@ -85,6 +92,21 @@ export async function listLogs() {
     }
   }
   return [...found, ...[...witnesses].map(([log, { name, events }]) => ({ log, name, events, lost: true }))];
+}
+
+/** A value that Python keeps, as text. @param {Uint8Array | undefined} value */
+const text = (value) => new TextDecoder().decode(value?.subarray(CHECKSUM_BYTES));
+
+/** Go on with the removing of a log, which was cut short: as `pystore/store.py` does. @param {LogDatabase} database */
+async function remove(database) {
+  const vault = await Vault.open(database.log);
+  const release = await vault.hold();
+  try {
+    await vault.destroy();
+    await database.destroy();
+  } finally {
+    release();
+  }
 }
 
 /** The database of one log. Connects when first used. */
