@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from pystore import witness
 from pystore.backup.backups import Backups
 from pystore.erasure import NEVER_ERASED, Erasures
 from pystore.errors import CorruptError, ValidationError
@@ -65,6 +66,7 @@ async def carry_out(projection: Projection, backups: Backups, say: Callable[[Seq
                 await projection.refold()
     # Whoever makes a backup holds the vault and then asks for the log, so not while the log is held here.
     async with backups.changing() as vault:
+        await witness.note_erased(vault.storage, erasures)
         await vault.erase(erasures)
     await storage.scrub()
     if damages:

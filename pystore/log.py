@@ -449,6 +449,7 @@ class EventLog:
             about: dict[str, bytes] = {}
             try:
                 waiting = Waiting.from_meta(meta.unchecked(WAITING), self.state.feeds)
+                said = said.and_those_of(waiting.events)
                 if (waits := blanked(waiting.events, erased)) is not waiting.events:
                     about = {WAITING: Waiting(tuple(waits)).to_meta()}
             except (CorruptError, FormatError) as error:

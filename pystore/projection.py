@@ -19,7 +19,7 @@ from typing import NamedTuple
 from pystore import codec, versions
 from pystore.checkpoints import NEAR_EVENTS, Checkpoints, Kept
 from pystore.clock import HybridClock
-from pystore.erasure import ERASED
+from pystore.erasure import ERASED, Erasures
 from pystore.errors import ClosedError, ConflictError, CorruptError
 from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
@@ -226,6 +226,11 @@ class Projection:
         self.view, self.shown, self.hidden = view, state, None
         self.projector = self.projector_of(view)
         view.take_touched()
+
+    def erase_beforehand(self, erased: Erasures) -> None:
+        """Let events be erased whenever they come into this log, which was never written."""
+        self.shown = self.log.state = self.log.state._replace(erased=erased)
+        self.projector.erased = erased
 
     # -- what others wrote
 

@@ -17,6 +17,7 @@ from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.backup.sealed import sealed, unsealed
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
+from pystore.erasure import Erasures
 from pystore.errors import (
     ConflictError,
     CorruptError,
@@ -141,7 +142,9 @@ class Store:
                 await storage.close()
                 raise
             await storage.destroy()
-            return await cls.open(schema, log, platform=platform, name=name, max_future_ms=max_future_ms, on_progress=on_progress)
+            return await cls.open(
+                schema, log, platform=platform, name=name, max_future_ms=max_future_ms, recover=True, on_progress=on_progress
+            )
         except BaseException:
             await storage.close()
             raise
@@ -155,6 +158,7 @@ class Store:
             with suppress(MigrationError):  # then it is read-only, and says why
                 await store.migrate(on_progress=on_progress)
         try:
+            await store._recall_erasures()
             await store._admit_due()
             await store._carry_out_erasures()
         except StorageError as error:
@@ -169,8 +173,17 @@ class Store:
     async def _check_witness(self, *, recover: bool) -> None:
         """Raise StoreLostError or TailLostError if there was more than there is; with `recover` go on with what there is."""
         vault = await self.backups.vault()
-        noted = await witness.read(vault.storage)
-        error = None if noted is None else witness.lost(noted, self.log.state, is_stored=self.log.state.segment > 0)
+        is_stored = self.log.state.segment > 0
+        try:
+            noted = await witness.read(vault.storage)
+            if noted is None and not is_stored:
+                noted = await witness.read_backups(vault, self.log.state.name)
+        except StorageError as failure:
+            if not is_stored:
+                raise  # something may have been here: nothing is begun before that is known
+            self.upkeep_error = failure
+            return
+        error = None if noted is None else witness.lost(noted, self.log.state, is_stored=is_stored)
         if error is None:
             return
         error.details["backups"] = await vault.described()
@@ -179,6 +192,15 @@ class Store:
         # Under the old one there may be other events elsewhere with the numbers that would come now.
         self.projection.shown = self.log.state = self.log.state._replace(writer=new_replica_id())
         self._lost = error, self.log.state
+
+    async def _recall_erasures(self) -> None:
+        """Let everything be erased that the vault notes as erased: of a log that was lost, before anything is brought back."""
+        state, erased = self.log.state, await witness.read_erased((await self.backups.vault()).storage)
+        forgotten = [span for span in erased.spans if not state.erased.covers(span)]
+        if forgotten and not state.segment:
+            self.projection.erase_beforehand(Erasures((*state.erased.spans, *forgotten)))
+        elif forgotten and self.read_only is None:
+            await self._say_erased(forgotten)
 
     async def _note_witness(self) -> None:
         """Note how far the log has come, if backups are made here and it is not noted yet. What was lost is told until more is written."""

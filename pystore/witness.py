@@ -1,6 +1,8 @@
 """The witness: a small record, kept apart from the log, of how far the log had come. It tells a log that was lost from a new one.
 
-It lies in the vault, and is written after what it tells of is durable: so it never tells of more than was stored.
+It lies in the vault, and is written after what it tells of is durable: so it never tells of more than was stored. Where there is none,
+the backups beside it are witnesses that there was a log. Another record there tells what was erased, so that none of it comes back into a
+log that was lost and is begun again.
 """
 
 from __future__ import annotations
@@ -9,13 +11,16 @@ from typing import Any
 
 import pydantic
 
+from pystore.backup.vault import Vault
 from pystore.clock import iso_of_ms
-from pystore.errors import StorageError, StoreLostError, TailLostError
+from pystore.erasure import Erasures
+from pystore.errors import CorruptError, PyStoreError, StoreLostError, TailLostError
 from pystore.event import Head
 from pystore.log import LogState
 from pystore.ports import VaultStorage
+from pystore.records import Records, packed
 
-WITNESS = "state/witness.json"
+WITNESS, ERASED = "state/witness.json", "state/erased"
 
 
 class Witness(pydantic.BaseModel):
@@ -31,12 +36,26 @@ class Witness(pydantic.BaseModel):
 
 
 async def read(vault: VaultStorage) -> Witness | None:
-    """What is noted; None if nothing is, or it cannot be read: then nothing is known, and nothing is claimed."""
+    """What is noted; None if nothing is, or it is damaged: then nothing is known, and nothing is claimed."""
     try:
         raw = await vault.read(WITNESS)
         return Witness.model_validate_json(raw) if raw else None
-    except (pydantic.ValidationError, StorageError):
+    except pydantic.ValidationError:
         return None
+
+
+async def read_backups(vault: Vault, name: str) -> Witness | None:
+    """What the newest backup that can be read tells of the log, which is called `name` if none tells; None if there is no backup."""
+    ids = await vault.ids()
+    for id_ in reversed(ids):
+        try:
+            manifest = await vault.manifest(id_)
+        except PyStoreError:
+            continue  # a damaged one tells nothing but that it was made
+        header = manifest.header
+        feeds = {replica: head.seq for replica, head in header.replicas.items()}
+        return Witness(epoch=manifest.epoch, name=header.name, events=header.counts.events, feeds=feeds, at=iso_of_ms(id_.made_ms))
+    return Witness(epoch="", name=name, events=0, feeds={}, at=iso_of_ms(ids[-1].made_ms)) if ids else None
 
 
 async def write(vault: VaultStorage, state: LogState, now_ms: int) -> None:
@@ -44,6 +63,20 @@ async def write(vault: VaultStorage, state: LogState, now_ms: int) -> None:
     feeds = {replica: head.seq for replica, head in state.feeds.items()}
     noted = Witness(epoch=state.epoch, name=state.name, events=state.events, feeds=feeds, at=iso_of_ms(now_ms))
     await vault.write(WITNESS, noted.model_dump_json().encode())
+
+
+async def note_erased(vault: VaultStorage, erased: Erasures) -> None:
+    """Note what is erased."""
+    await vault.write(ERASED, packed({ERASED: erased.to_json()})[ERASED])
+
+
+async def read_erased(vault: VaultStorage) -> Erasures:
+    """What is noted as erased; nothing if that is damaged: an innocent event must not go."""
+    raw = await vault.read(ERASED)
+    try:
+        return Erasures.from_json(Records({ERASED: raw})[ERASED]) if raw else Erasures()
+    except CorruptError:
+        return Erasures()
 
 
 def lost(witness: Witness, state: LogState, *, is_stored: bool) -> StoreLostError | TailLostError | None:

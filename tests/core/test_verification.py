@@ -323,6 +323,10 @@ async def test_erasures_that_are_not_in_the_log_are_found(platform: MemoryPlatfo
         found = await store.verify()
         assert named(found) == [None]
         assert "erased" in found["problems"][0]["why"]
+    more = codec.encode([events[1].id, events[2].id])
+    platform.kept["a"].meta |= packed({"erased": more, "erased_done": more})
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert named(await store.verify()) == [events[1].id]
 
 
 @pytest.mark.parametrize("record", ["head", "marks", "erased", "versions"])

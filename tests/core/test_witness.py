@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
-from pystore.errors import StoreLostError, TailLostError
+from pystore.errors import StoreLostError, TailLostError, UnavailableError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
@@ -125,6 +126,92 @@ async def test_a_witness_never_tells_of_more_than_is_durable(platform: MemoryPla
         await store.close()
         async with await Store.open(SCHEMA, "a", platform=platform) as again:
             assert len(shown(again)["note"]) >= 1
+
+
+@pytest.mark.parametrize("witness", [None, b"", b"{"])
+async def test_where_no_witness_tells_of_a_lost_log_its_backups_do(platform: MemoryPlatform, witness: bytes | None) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.rename("Alice")
+        await store.append([note(index) for index in range(20)])
+        await store.backups.create()
+    platform.kept.clear()
+    if witness is not None:
+        platform.vaults["a"]["state/witness.json"] = witness
+    with pytest.raises(StoreLostError) as caught:
+        await Store.open(SCHEMA, "a", platform=platform)
+    assert (caught.value.details["name"], caught.value.details["events"]) == ("Alice", 21)
+    (backup,) = caught.value.details["backups"]
+    manifest = f"backups/{backup['id']}"
+    platform.vaults["a"][manifest] = platform.vaults["a"][manifest][:-1]
+    with pytest.raises(StoreLostError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    assert not platform.kept["a"].meta, "nothing was begun"
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as store:
+        await store.append(note("begun anew"))
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert len(store.query("SELECT * FROM note")) == 1
+
+
+async def test_a_vault_that_cannot_be_read_lets_no_log_begin_and_one_that_is_there_open(platform: MemoryPlatform) -> None:
+    plan = Plan(at=1, kind="unavailable", is_sticky=True, only="vault read")
+    with pytest.raises(UnavailableError):
+        await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan))
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+    async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+        assert isinstance(store.upkeep_error, UnavailableError)
+        assert len(store.query("SELECT * FROM note")) == 1
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_what_was_erased_does_not_come_back_when_a_lost_log_is_begun_again(platform: MemoryPlatform, mode: Any) -> None:
+    store = await kept_store(platform)
+    (secret,) = await store.append(note("secret", "nobody must read this"))
+    file = await saved(store)
+    await store.erase([secret.id])
+    await store.close()
+    platform.kept.clear()
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        assert not platform.kept["a"].meta, "nothing was begun"
+        await again.restore([file], mode=mode)
+        assert len(again.query("SELECT * FROM note")) == 21
+        assert b"nobody must" not in await saved(again)
+        assert (await again.verify())["sound"]
+        async with await Store.open(SCHEMA, "b", platform=platform) as other:
+            await other.restore([file])
+            await other.restore([await saved(again)])
+            assert len(other.query("SELECT * FROM note")) == 21
+    async with await Store.open(SCHEMA, "a", platform=platform) as again:
+        assert b"nobody must" not in await saved(again)
+
+
+async def test_what_was_erased_does_not_come_back_with_an_older_copy_of_the_log(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    (secret,) = await store.append(note("secret", "nobody must read this"))
+    await store.upkeep()
+    older = copy.deepcopy(platform.kept["a"])
+    await store.erase([secret.id])
+    await store.close()
+    platform.kept["a"] = older
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        assert len(again.query("SELECT * FROM note")) == 21
+        assert b"nobody must" not in await saved(again)
+        assert (await again.verify())["sound"]
+
+
+async def test_a_damaged_note_of_what_was_erased_erases_nothing(platform: MemoryPlatform) -> None:
+    store = await kept_store(platform)
+    (secret,) = await store.append(note("secret", "nobody must read this"))
+    file = await saved(store)
+    await store.erase([secret.id])
+    await store.close()
+    platform.kept.clear()
+    noted = platform.vaults["a"]["state/erased"]
+    platform.vaults["a"]["state/erased"] = noted.replace(b":22", b":21")
+    assert noted != platform.vaults["a"]["state/erased"]
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as again:
+        await again.restore([file])
+        assert len(again.query("SELECT * FROM note")) == 22
 
 
 async def test_a_damaged_witness_claims_nothing(platform: MemoryPlatform) -> None:

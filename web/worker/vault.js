@@ -35,7 +35,7 @@ const folderOf = (log) => `log-${encodeURIComponent(log)}`;
 export async function readWitnesses() {
   const found = new Map();
   if (!canWriteFiles()) return found;
-  const vaults = await (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER).catch(absent);
+  const vaults = await (await navigator.storage.getDirectory().catch(absent))?.getDirectoryHandle(FOLDER).catch(absent);
   if (!vaults) return found;
   for await (const name of vaults.keys()) {
     if (!name.startsWith('log-')) continue;
@@ -66,7 +66,7 @@ export class Vault {
 
   /** @param {string} log @param {{ hasFileSystem?: boolean }} [options] */
   static async open(log, { hasFileSystem = canWriteFiles() } = {}) {
-    if (hasFileSystem) return new Vault(log, 'opfs', fileSystem(log));
+    if (hasFileSystem && await navigator.storage.getDirectory().catch(absent)) return new Vault(log, 'opfs', fileSystem(log));
     /** @type {any} */ const buckets = /** @type {any} */ (navigator).storageBuckets;
     /** @type {IDBFactory} */ const factory = (await buckets?.open(FOLDER).catch(absent))?.indexedDB ?? indexedDB;
     return new Vault(log, factory === indexedDB ? 'indexeddb' : 'bucket', database(log, factory));
