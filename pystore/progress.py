@@ -1,10 +1,12 @@
-"""How long work tells how far it is, and what of it is not stopped half-way."""
+"""How long work tells how far it is, and what of work is not stopped half-way."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 Progress = Callable[[str, int, int], None]
 """Told of long work: the stage, how much is done, of how much."""
@@ -22,3 +24,13 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
     task.result()
     if cancelled is not None:
         raise cancelled
+
+
+async def acquired(acquiring: Awaitable[T], release: Callable[[T], object]) -> T:
+    """What `acquiring` gives. If whoever waits for it is cancelled before, it is released as soon as it comes: nobody else knows of it."""
+    task = asyncio.ensure_future(acquiring)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception() or release(done.result()))
+        raise

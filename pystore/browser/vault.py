@@ -11,6 +11,7 @@ from pyodide.ffi import to_js
 
 from pystore import codec
 from pystore.browser.indexeddb import translated
+from pystore.progress import acquired
 
 
 class BrowserVault:
@@ -46,7 +47,7 @@ class BrowserVault:
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:
         with translated():
-            release = await self._vault.hold()
+            release = await acquired(self._vault.hold(), lambda release: release())
         try:
             yield
         finally:

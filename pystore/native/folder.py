@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 from pystore.errors import ClosedError, QuotaError, UnavailableError
+from pystore.progress import acquired
 
 _LOCK = "lock"
 _NEW = ".new"
@@ -41,7 +42,7 @@ class FolderVault:
 
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:
-        lock = await asyncio.to_thread(self._lock, self._path(_LOCK))
+        lock = await acquired(asyncio.to_thread(self._lock, self._path(_LOCK)), sqlite3.Connection.close)
         self._is_held = True
         try:
             yield
@@ -92,14 +93,17 @@ class FolderVault:
     def _lock(self, path: Path) -> sqlite3.Connection:
         """SQLite's lock on a file: it works between processes on every system, and goes with the process that holds it."""
         with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except BaseException:
-                lock.close()
-                raise
-            return lock
+            while True:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+                try:
+                    lock.execute("BEGIN EXCLUSIVE")
+                    return lock
+                except BaseException:
+                    lock.close()
+                    if path.exists():
+                        raise
+                    # The vault was destroyed while this waited; the one to hold is a new one.
 
     def _remove(self) -> None:
         """Remove the folder; while its lock is held all but that: some systems do not remove a file that is open."""

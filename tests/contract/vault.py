@@ -97,6 +97,27 @@ async def who_failed_while_holding_it_lets_go(medium: VaultMedium) -> None:
     await vault.close()
 
 
+async def who_is_cancelled_while_waiting_holds_nothing(medium: VaultMedium) -> None:
+    vault, other = await medium.open_vault(), await medium.open_vault()
+    tasks = asyncio.all_tasks()
+
+    async def hold() -> None:
+        async with other.exclusive():
+            raise AssertionError
+
+    async with vault.exclusive():
+        waiting = asyncio.ensure_future(hold())
+        await vault.write("chunks/a", b"a")  # long enough for it to ask
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    async with asyncio.timeout(60):
+        async with vault.exclusive():
+            await vault.write("chunks/a", b"b")
+        await asyncio.gather(*(asyncio.all_tasks() - tasks))  # what it had begun comes to its end
+    await vault.close()
+    await other.close()
+
+
 async def a_destroyed_vault_is_empty_when_opened_again(medium: VaultMedium) -> None:
     vault = await medium.open_vault()
     async with vault.exclusive():
@@ -144,6 +165,7 @@ VAULT_CONTRACT: list[Callable[[VaultMedium], Awaitable[None]]] = [
     many_files_are_written_at_once,
     one_at_a_time_holds_a_vault,
     who_failed_while_holding_it_lets_go,
+    who_is_cancelled_while_waiting_holds_nothing,
     a_destroyed_vault_is_empty_when_opened_again,
     a_vault_destroyed_while_it_is_held_is_empty_for_who_waited,
     after_closing_every_call_raises_closed_error,
