@@ -1,174 +1,106 @@
 """Getting a damaged log back: every event that can still be read, and from the vault those that cannot.
 
-An event counts as read if its line has the right form, its content matches its digest, and its place in its replica's chain is
-proven by the one after it or by the log's own record. Nothing is taken away before what replaces it was checked to the last
-link; damaged records are put aside in the vault.
+An event counts as read (see `pystore.backup.damage`) if its place in its replica's chain is proven as well: by the one after it, or by
+the log's own record. Nothing is taken away before what replaces it was checked to the last link; damaged records are put aside in the
+vault, and where something is lost, everything that can be read is kept there first.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pystore import codec
-from pystore.backup.save import header_for, jsonl
-from pystore.backup.vault import DAMAGED, Vault
-from pystore.erasure import blanked
+from pystore.backup.damage import Readable, file_of, readable, rest_of
+from pystore.backup.format import ANY_APPLICATION
+from pystore.backup.vault import Manifest, Vault
 from pystore.errors import CorruptError, PyStoreError
-from pystore.event import Head, Recorded, check_feed, new_replica_id, parse_line
+from pystore.event import Head, Recorded, check_feed, new_replica_id
 from pystore.log import CARRIED_OUT, SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
 from pystore.ports import Commit, LogStorage, Platform, Segment
-from pystore.records import Records
-from pystore.segment import events_in, pack, unpack_pieces
-from pystore.versions import application
+from pystore.segment import pack
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
-PIECE_BYTES = 1 << 20
-MOST_NUMBERS = 1 << 16
-"""How many records in a row may be unreadable before the search for a further one ends."""
-
-
-@dataclass(slots=True)
-class Readable:
-    """What of a log can be read: events by replica and number, its own record, and what is damaged."""
-
-    meta: Records
-    state: LogState | None
-    events: dict[str, dict[int, Recorded]] = field(default_factory=dict)
-    numbers: list[int] = field(default_factory=list)
-    """Records that are there, readable or not."""
-    damaged: dict[int, bytes] = field(default_factory=dict)
-    """Bodies that could not be read whole, by number."""
-    doubtful: list[Recorded] = field(default_factory=list)
-    """Events in those: their content is what was recorded, their envelopes may not be."""
-
-    def take(self, event: Recorded) -> bool:
-        """Keep an event, unless its content is not what was recorded; whether it was kept."""
-        if not event.digest_holds():
-            return False
-        self.events.setdefault(event.replica, {}).setdefault(event.seq, event)
-        return True
-
-    def take_doubtful(self) -> None:
-        """Keep what nothing better was found for."""
-        for event in self.doubtful:
-            self.take(event)
-
-    def missing(self) -> list[Span]:
-        """Events that the log's own record tells of, and that cannot be read."""
-        feeds = {replica: head.seq for replica, head in self.state.feeds.items()} if self.state is not None else {}
-        for replica, events in self.events.items():
-            feeds[replica] = max(feeds.get(replica, 0), *events)
-        return [
-            Span(replica, seq, seq) for replica, last in sorted(feeds.items()) for seq in range(1, last + 1)
-            if seq not in self.events.get(replica, {})
-        ]
-
-
-async def readable(storage: LogStorage) -> Readable:
-    """All that can be read of a log."""
-    meta = await storage.meta()
-    try:
-        state = LogState.from_meta(meta)
-    except CorruptError:
-        state = None
-    found = Readable(meta, state)
-    after, unreadable = 0, 0
-    while unreadable < MOST_NUMBERS:
-        try:
-            page = await storage.segments(after, 0)
-        except CorruptError:
-            after, unreadable = after + 1, unreadable + 1  # what is no record at all
-            found.numbers.append(after)
-            continue
-        if not page:
-            break
-        unreadable = 0
-        for segment in page:
-            found.numbers.append(segment.number)
-            try:
-                for event in events_in(segment.body):
-                    found.take(event)
-            except PyStoreError:
-                found.damaged[segment.number] = segment.body
-                _take_doubtful(found, segment.body)
-        after = page[-1].number
-    return found
-
-
-def _take_doubtful(found: Readable, body: bytes) -> None:
-    """Note what looks like events in a damaged segment."""
-    rest = b""
-    try:
-        for piece in unpack_pieces(body, PIECE_BYTES):
-            *lines, rest = (rest + piece).split(b"\n")
-            for line in lines:
-                with suppress(PyStoreError):
-                    event = parse_line(line)
-                    if event.digest_holds():
-                        found.doubtful.append(event)
-    except CorruptError:
-        return  # what came before may be right all the same
+MOST_TOLD = 1000
 
 
 async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> dict[str, Any]:
     """Make a damaged log whole again with what its backups have, in one commit: how many `events` it holds, and how many are `repaired`.
 
-    Raises CorruptError if some are nowhere to be found, with these as `missing`, and changes nothing; with `accept_loss` the log goes on
-    without them and without what their replicas recorded after them, as `lost` tells. Damaged records are kept in the vault.
+    Raises CorruptError if some are nowhere to be found, and changes nothing: these are `missing`, and `unchained` those behind them in
+    their replicas' feeds. With `accept_loss` the log goes on without both, as `lost` tells, when all that can be read was put into the
+    backup `kept`. Damaged records are kept in the vault.
     """
     storage = await platform.open_log(log)
     vault = Vault(await platform.open_vault(log), platform.breathe)
     try:
-        async with platform.writing(log):
-            found = await readable(storage)
+        # Whoever makes a backup holds the vault and then asks for the log.
+        async with vault.storage.exclusive(), platform.writing(log):
+            found = await readable(storage, platform.breathe)
             before = {(span.replica, span.first) for span in found.missing()}
+            backups = await vault.manifests()
             if before or found.state is None:
-                await _fill(found, vault)
+                await _fill(found, vault, backups.values())
             found.take_doubtful()
             feeds, heads = _proven(found)
             lost = _lost(found, heads)
             if lost and not accept_loss:
-                told = ", ".join([*map(str, lost[:5]), *(["..."] if len(lost) > 5 else [])])
-                raise CorruptError(
-                    f"{len(lost):,} events are damaged and in no backup: {told}. Everything else can be saved, and gone on with.",
-                    missing=[str(span) for span in lost[:1000]],
-                )
+                raise _loss(lost, found)
             for number, body in found.damaged.items():
-                await vault.storage.write(f"{DAMAGED}/record-{number}-{os.urandom(4).hex()}", body)
+                await vault.put_aside(f"record-{number}-{os.urandom(4).hex()}", body)
+            kept = None
+            if lost:
+                schema = next((manifest.header.application for manifest in backups.values()), ANY_APPLICATION)
+                rest = rest_of(found, log, schema, platform)
+                label = "Before the log went on without what is lost"
+                kept = await vault.keep(rest.header, rest.epoch, rest.events, label, platform.now_ms())
             state = await _write(storage, found, feeds, log)
         repaired = sum(1 for replica, seq in before if seq <= heads.get(replica, Head()).seq)
-        return {"events": state.events, "repaired": repaired, "lost": [str(span) for span in lost]}
+        return {
+            "events": state.events, "repaired": repaired, "lost": [str(span) for span in lost],
+            "unchained": [str(span) for span in lost if found.is_sound(span.replica, span.first)],
+            "kept": None if kept is None else str(kept),
+        }
     finally:
         await storage.close()
         await vault.storage.close()
 
 
-async def _fill(found: Readable, vault: Vault) -> None:
+def _loss(lost: Sequence[Span], found: Readable) -> CorruptError:
+    unchained = [str(span) for span in lost if found.is_sound(span.replica, span.first)]
+    missing = [str(span) for span in lost if not found.is_sound(span.replica, span.first)]
+    told = ", ".join([*missing[:5], *(["..."] if len(missing) > 5 else [])])
+    behind = f" {len(unchained):,} that come after them in the same feeds can be read, but not gone on with." if unchained else ""
+    return CorruptError(
+        f"{len(missing):,} events are damaged and in no backup: {told}.{behind} Everything that can be read can be saved; "
+        "all that comes before them can be gone on with.",
+        missing=missing[:MOST_TOLD], unchained=unchained[:MOST_TOLD], counts={"missing": len(missing), "unchained": len(unchained)},
+    )
+
+
+async def _fill(found: Readable, vault: Vault, backups: Iterable[Manifest]) -> None:
     """Take what is missing from backups, the newest first."""
     wanted: dict[str, set[int]] = {}
     for span in found.missing():
         wanted.setdefault(span.replica, set()).add(span.first)
-    for id_ in reversed(await vault.ids()):
-        try:
-            manifest = await vault.manifest(id_)
-        except PyStoreError:
-            continue
+    for manifest in backups:
         for chunk in manifest.chunks:
             numbers = wanted.get(chunk.replica, set())
             if found.state is not None and not any(chunk.first <= seq <= chunk.last for seq in numbers):
                 continue
             try:
-                for event in await vault.events(chunk):
-                    if found.take(event):
-                        numbers.discard(event.seq)
+                events = await vault.events(chunk)
             except PyStoreError:
                 continue
+            if manifest.header.damage is not None:
+                found.doubtful += events
+                continue
+            for event in events:
+                if found.take(event):
+                    numbers.discard(event.seq)
 
 
 def _proven(found: Readable) -> tuple[list[Recorded], dict[str, Head]]:
@@ -191,19 +123,18 @@ def _proven(found: Readable) -> tuple[list[Recorded], dict[str, Head]]:
                 break
             feed.append(event)
         end = known.get(replica)
-        if end is not None and heads.get(replica, Head()).seq == end.seq and heads[replica].hash != end.hash and feed:
+        is_at_end = end is not None and heads.get(replica, Head()).seq == end.seq
+        if feed and (heads[replica] != end if is_at_end else (replica, feed[-1].seq) in found.unsure):
             feed.pop()  # nothing proves that its envelope is as it was
-            heads[replica] = Head(end.seq - 1, feed[-1].hash()) if feed else Head()
+            heads[replica] = Head(len(feed), feed[-1].hash()) if feed else Head()
         proven += feed
     return proven, heads
 
 
 def _lost(found: Readable, heads: dict[str, Head]) -> list[Span]:
-    ends = {replica: max(events) for replica, events in found.events.items()}
-    for replica, head in (found.state.feeds if found.state is not None else {}).items():
-        ends[replica] = max(ends.get(replica, 0), head.seq)
     return [
-        Span(replica, seq, seq) for replica, last in sorted(ends.items()) for seq in range(heads.get(replica, Head()).seq + 1, last + 1)
+        Span(replica, seq, seq) for replica, last in sorted(found.ends().items())
+        for seq in range(heads.get(replica, Head()).seq + 1, last + 1)
     ]
 
 
@@ -236,21 +167,8 @@ async def damaged_file(platform: Platform, log: str, schema: str) -> AsyncIterat
     """Everything of a log that can be read, as a backup file. Its header has a report of what is missing, under `damage`."""
     storage = await platform.open_log(log)
     try:
-        found = await readable(storage)
+        found = await readable(storage, platform.breathe)
     finally:
         await storage.close()
-    found.take_doubtful()
-    events = sorted((event for by_seq in found.events.values() for event in by_seq.values()), key=lambda event: event.order)
-    ends = {event.replica: Head(event.seq, event.hash()) for event in events}
-    state = (found.state or LogState(log, "", "", log))._replace(feeds={}, counts={})
-    state = state.after(events, ends, 0)
-    try:
-        versions = codec.decode(found.meta.get("versions", b"{}"))
-    except (ValueError, CorruptError):
-        versions = {}
-    header = header_for(state, application(versions) or schema, platform.now_ms(), platform.name, versions, {})
-    damage = {"missing": [str(span) for span in found.missing()], "records": sorted(found.damaged)}
-    header = header.model_copy(update={"damage": damage})
-    async for piece in jsonl(header, [event.line + b"\n" for event in blanked(events, state.erased)], platform.breathe, None):
+    async for piece in file_of(rest_of(found, log, schema, platform), platform):
         yield piece
-

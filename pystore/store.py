@@ -13,6 +13,7 @@ from pystore import codec, erasing, history, migration, verification, versions, 
 from pystore.appender import Appended, Appender
 from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
+from pystore.backup.format import ANY_APPLICATION
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
 from pystore.backup.sealed import sealed, unsealed
@@ -614,7 +615,7 @@ class Store:
             source, self.log, base, waiting, horizon_ms=horizon_ms, admitted=admitted, salvage=salvage, breathe=self.platform.breathe,
             on_progress=on_progress, on_new=on_new, on_all=trial.take,
         )
-        if verified.header.application != self.schema.name:
+        if verified.header.application not in (self.schema.name, ANY_APPLICATION):
             raise FormatError(
                 f"This backup belongs to another application ({verified.header.application}), not to {self.schema.name}. "
                 "Nothing was changed."

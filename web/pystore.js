@@ -83,8 +83,8 @@ export async function listLogs() {
 
 /**
  * Make a damaged log whole again with what its backups have. Rejects with `CorruptError` if that is not all, and changes nothing;
- * with `acceptLoss` the log goes on without the rest.
- * @param {string} log @param {{ acceptLoss?: boolean, worker?: Arrangement }} [options] @returns {Promise<{ events: number, repaired: number, lost: string[] }>}
+ * with `acceptLoss` the log goes on without the rest (`lost`), when all that can be read (`unchained` events too) was put into the backup `kept`.
+ * @param {string} log @param {{ acceptLoss?: boolean, worker?: Arrangement }} [options] @returns {Promise<{ events: number, repaired: number, lost: string[], unchained: string[], kept: string | null }>}
  */
 export async function repairLog(log, { acceptLoss = false, worker } = {}) {
   const link = connectionFor(worker).link();

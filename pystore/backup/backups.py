@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Literal, Protocol
 
-from pystore.backup.format import feed_heads
-from pystore.backup.layers import KEPT, BackupId, due
+from pystore.backup import damage
+from pystore.backup.format import NOT_WHOLE, feed_heads
+from pystore.backup.layers import DAMAGED, KEPT, BackupId, due, period
 from pystore.backup.lines import Source
 from pystore.backup.restore import check_file
 from pystore.backup.save import Snapshot, snapshot
@@ -46,6 +47,8 @@ class Backups:
         self._opened: Vault | None = None
         self._clockwork: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._damage: tuple[object, CorruptError] | None = None
+        """What the clock met in the log, and in which period of the layer `auto`."""
         self.error: Exception | None = None
         """Why the clock's last round failed, or None. Nothing is lost by it: the next round tries again."""
 
@@ -75,6 +78,7 @@ class Backups:
     async def list(self) -> Sequence[dict[str, Any]]:
         """All backups, newest first: `id`, `layer`, `label`, `time`, `size` (bytes), `own` (of them not shared with others), `sha256`,
         `versions`, counts of `events`, `by_type` and `records`; `damaged` (why, or None), and what the last check found (`verified`).
+        Of what was kept of a damaged log `damage` tells what is missing in it.
         """  # noqa: D205
         return await (await self.vault()).described()
 
@@ -91,14 +95,18 @@ class Backups:
     async def verify(self, id_: str | None = None, *, on_progress: Progress | None = None) -> dict[str, Any]:
         """Check one backup, line by line, as restoring it would: what it holds. Raises CorruptBackupError if it is not what was made.
 
-        Without an id all of them: `good` and `damaged` ids, the latter with the reason. A part that several share is looked at once.
+        Without an id all of them: `good` and `damaged` ids, the latter with the reason, and `partial` ones: what was kept of a damaged
+        log, as it was kept. A part that several share is looked at once.
         """
         vault, now_ms = await self.vault(), self._projection.platform.now_ms()
         if id_ is None:
             verdicts = await vault.check(on_progress)
             await self._note_verified(verdicts, now_ms)
-            damaged = {one: why for one, why in verdicts.items() if why is not None}
-            return {"good": [one for one in verdicts if one not in damaged], "damaged": damaged}
+            return {
+                "good": [one for one, why in verdicts.items() if why is None],
+                "damaged": {one: why for one, why in verdicts.items() if why not in (None, NOT_WHOLE)},
+                "partial": [one for one, why in verdicts.items() if why == NOT_WHOLE],
+            }
         wanted = _id(id_)
         await vault.manifest(wanted)
         try:
@@ -121,8 +129,11 @@ class Backups:
     # -- changing
 
     async def create(self, label: str = "", *, layer: str = "manual") -> dict[str, Any]:
-        """Make a backup now, of all that was appended before; what `list` says of it. What its layer keeps no more goes."""
-        if layer not in KEPT:
+        """Make a backup now, of all that was appended before; what `list` says of it. What its layer keeps no more goes.
+
+        Raises CorruptError if something of the log is damaged: what can be read is in the backup `kept` then, in the layer `damaged`.
+        """
+        if layer not in KEPT or layer == DAMAGED:
             raise ValidationError(f"There is no layer {layer!r} of backups: {', '.join(KEPT)}.", layer=layer)
         if len(label) > MAX_LABEL:
             raise ValidationError(f"A label has at most {MAX_LABEL} characters.")
@@ -130,10 +141,10 @@ class Backups:
         return next(one for one in await self.list() if one["id"] == str(id_))
 
     async def restore(
-        self, id_: str, *, mode: Literal["merge", "replace"] = "merge", on_progress: Progress | None = None
+        self, id_: str, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
     ) -> dict[str, Any]:
         """Bring a backup in, as `Store.restore` does a file: all of it is checked before anything changes."""
-        return await self._restore(self.file(id_), mode=mode, on_progress=on_progress)
+        return await self._restore(self.file(id_), mode=mode, salvage=salvage, on_progress=on_progress)
 
     async def remove(self, id_: str) -> None:
         """Remove a backup, and what only it holds. Raises ValidationError if there is none of that id."""
@@ -195,7 +206,16 @@ class Backups:
             newest = max((one for one in ids if one.layer == layer), default=None)
             if state.events and (newest is None or not await vault.holds(newest, state.epoch, heads, projection.document)):
                 changed.append(layer)
-        return [str(one) for one in await self._make(changed, "")] if changed else []
+        if not changed:
+            return []
+        now = period("auto", projection.platform.now_ms(), settings.minutes)
+        if self._damage is not None and self._damage[0] == now:
+            raise self._damage[1]  # what can be read was kept: not every minute anew
+        try:
+            return [str(one) for one in await self._make(changed, "")]
+        except CorruptError as error:
+            self._damage = (now, error)
+            raise
 
     async def verify_due(self) -> bool:
         """Check all backups if one of them was not checked for a day; whether that was so."""
@@ -241,8 +261,12 @@ class Backups:
         projection = self._projection
         async with self.changing() as vault:
             # Not before: what is erased meanwhile must not come into the vault after it was taken out there.
-            taken = await snapshot(projection)
-            made = [await self._add(vault, taken, layer, label) for layer in layers]
+            try:
+                taken = await snapshot(projection)
+                made = [await self._add(vault, taken, layer, label) for layer in layers]
+            except CorruptError as error:
+                kept = await self._keep(vault, label)
+                raise CorruptError(f"{error.message} What can be read is kept in the backup {kept}.", **error.details, kept=kept) from error
             await vault.prune(await vault.settings())
             await vault.note_verified(dict.fromkeys(map(str, made)), projection.platform.now_ms())
         self._tell()
@@ -257,6 +281,12 @@ class Backups:
                 raise
             return await vault.add(taken, layer, label, projection.platform.now_ms())
 
+    async def _keep(self, vault: Vault, label: str) -> str:
+        log, schema = self._projection.log, self._projection.schema
+        kept = await damage.keep(vault, log.storage, log.state.log, schema.name, self._projection.platform, label)
+        self._tell()
+        return str(kept)
+
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
@@ -269,10 +299,11 @@ def _id(text: str) -> BackupId:
     return id_
 
 
-async def safety_backup(backups: Backups, label: str) -> str | None:
-    """A backup in the layer `before-restore`, of what is about to be replaced; its id. None where nothing whole is left to be saved."""
-    with suppress(CorruptError):
+async def safety_backup(backups: Backups, label: str) -> str:
+    """A backup in the layer `before-restore`, of what is about to be replaced; its id. Of a damaged log, all that can be read is kept."""
+    try:
         return str((await backups.create(label, layer="before-restore"))["id"])
-    return None
-
-
+    except CorruptError as error:
+        if "kept" not in error.details:
+            raise
+        return str(error.details["kept"])

@@ -108,8 +108,23 @@ async def missing(
             raise _missing(replica, done[replica] + 1)
 
 
+def runs_of(feed: Mapping[int, Recorded]) -> Iterator[list[Recorded]]:
+    """The runs in which a feed with gaps is kept, by number: cut where a whole one is, and at each gap."""
+    whole = {last for _, last in cuts(max(feed, default=0))}
+    run: list[Recorded] = []
+    size = 0
+    for seq, event in sorted(feed.items()):
+        if run and (run[-1].seq in whole or run[-1].seq != seq - 1 or size >= CHUNK_BYTES):
+            yield run
+            run, size = [], 0
+        run.append(event)
+        size += len(event.line)
+    if run:
+        yield run
+
+
 def _missing(replica: str, seq: int) -> CorruptError:
-    return CorruptError(f"Event {replica}:{seq} is missing in what is stored: no backup can be made.", id=f"{replica}:{seq}")
+    return CorruptError(f"Event {replica}:{seq} is missing in what is stored: no whole backup can be made.", id=f"{replica}:{seq}")
 
 
 def made_of(events: Sequence[Recorded]) -> Made:

@@ -21,6 +21,9 @@ FORMAT = 1
 END_MARK = b'{"pystore":"end"'
 BLOB_MARK = b'{"blob":'
 GZIP_MARK = b"\x1f\x8b"
+ANY_APPLICATION = ""
+"""Stands for the application of a log of which nothing tells it any more."""
+NOT_WHOLE = "It was saved from a damaged log: not everything is in it."
 
 
 class FeedHead(pydantic.BaseModel):
@@ -57,6 +60,12 @@ class Header(pydantic.BaseModel):
     versions: dict[str, Any]
     replicas: dict[str, FeedHead]
     counts: Counts
+
+    @property
+    def damage(self) -> Any:
+        """The report of what is missing, if this is what could be read of a damaged log; None if nothing is."""
+        damage = (self.model_extra or {}).get("damage")
+        return damage if isinstance(damage, dict) and any(damage.values()) else None
 
     def line(self) -> bytes:
         """The header as it stands in a file, newline included."""

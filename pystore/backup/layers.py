@@ -12,7 +12,11 @@ import pydantic
 
 from pystore.errors import ValidationError
 
-KEPT = {"auto": 10, "hourly": 24, "daily": 7, "weekly": 4, "manual": 100, "before-migration": 10, "before-restore": 10}
+DAMAGED = "damaged"
+"""What could be read of a damaged log: see `pystore.backup.damage`."""
+KEPT = {
+    "auto": 10, "hourly": 24, "daily": 7, "weekly": 4, "manual": 100, "before-migration": 10, "before-restore": 10, DAMAGED: 10,
+}
 """How many backups each layer keeps, unless told otherwise."""
 TIMED = ("auto", "hourly", "daily", "weekly")
 """Those that are made by the clock."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from pystore.backup.format import BLOB_MARK, Header, footer_of, header_of
+from pystore.backup.format import BLOB_MARK, NOT_WHOLE, Header, footer_of, header_of
 from pystore.backup.lines import LineReader, Source
 from pystore.clock import MAX_FUTURE_MS, iso_of
 from pystore.erasure import NEVER_ERASED
@@ -92,6 +92,10 @@ async def verify(
         async for lines in reader.blocks():
             if result is None or check is None:
                 header = header_of(lines[0])
+                if header.damage is not None and not salvage:
+                    raise CorruptBackupError(
+                        f"This backup is damaged. {NOT_WHOLE} Nothing was changed. You can ask to salvage the good part.", line=1
+                    )
                 # A log without events takes the file's name; `$named` events in it say the same, later ones win.
                 state = base if base.events or not 0 < len(header.name) <= MAX_NAME else base._replace(name=header.name)
                 result = Verified(header, Merge(state, waiting, horizon_ms, on_new, admitted), on_all)
@@ -123,6 +127,8 @@ async def verify(
             result.take(held[start : start + HELD_SLICE])
             await breathe()
     result.merge.end()
+    if result.header.damage is not None:
+        check.problems.insert(0, {"line": 1, "why": NOT_WHOLE})
     result.problems = check.problems[:MAX_PROBLEMS]
     if log is not None:
         await _check_against(check, log, waiting)

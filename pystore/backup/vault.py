@@ -1,25 +1,28 @@
 """The vault: the automatic backups of one log, kept apart from it.
 
     chunks/<SHA-256>      runs of events, each kept once, however many backups name it
-    damaged/<SHA-256>     what was such a run; it is kept for whoever may still get something out of it, and counted as missing
+    damaged/...           what was such a run, or a record of the log; kept for whoever may still get something out of it
     backups/<id>          one backup: the header of the file that it stands for, and its chunks
     state/...             settings, and what the last check found: small JSON that can be made anew
 
 A backup is a manifest: two lines of JSON, the second with the SHA-256 of the first, compressed. As it names its chunks by
 theirs, that one hash speaks for all of it. It is written after its chunks, and read back, so it is there whole or not at all.
+What could be read of a damaged log is one as well, in a layer of its own: its header tells what is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Literal
 
 import pydantic
 
 from pystore import codec
-from pystore.backup.chunks import Chunk, in_order, kept_of, made_of, missing
-from pystore.backup.format import FeedHead, Header, footer_line, footer_of
+from pystore.backup.chunks import Chunk, Made, in_order, kept_of, made_of, missing, runs_of
+from pystore.backup.format import NOT_WHOLE, FeedHead, Header, footer_line, footer_of
+from pystore.backup.layers import DAMAGED as LAYER_OF_DAMAGED
 from pystore.backup.layers import TIMED, BackupId, Settings, superfluous
 from pystore.backup.save import Snapshot, jsonl
 from pystore.clock import iso_of_ms
@@ -74,6 +77,14 @@ class Vault:
             raise ValidationError(f"There is no backup {id_} any more.", id=str(id_))
         return _manifest_of(raw, id_)
 
+    async def manifests(self) -> dict[BackupId, Manifest]:
+        """All backups that are not damaged, newest first."""
+        found = {}
+        for id_ in reversed(await self.ids()):
+            with suppress(CorruptBackupError):
+                found[id_] = await self.manifest(id_)
+        return found
+
     async def described(self) -> list[dict[str, Any]]:
         """All backups, newest first: see `Backups.list`."""
         raws = {id_: await self.storage.read(f"{BACKUPS}/{id_}") or b"" for id_ in await self.ids()}
@@ -114,32 +125,59 @@ class Vault:
 
         What earlier backups share with one made by the clock was checked within a day; for any other one it is checked now.
         """
-        ids = await self.ids()
-        kept = await self._kept(ids, snapshot, await self.storage.sizes(CHUNKS))
+        kept = await self._kept(snapshot, await self.storage.sizes(CHUNKS))
         if layer not in TIMED:
             kept = {replica: [chunk async for chunk in self._good(run)] for replica, run in kept.items()}
         chunks = [chunk for run in kept.values() for chunk in run]
         feeds = {replica: head.seq for replica, head in snapshot.header.replicas.items()}
-        async for made in missing(snapshot.bodies, feeds, kept, self._breathe):
-            chunks.append(made.chunk)
-            name = f"{CHUNKS}/{made.chunk.sha256}"
-            if await self.storage.read(name) != made.body:
-                await self._write(name, made.body)
-        manifest = Manifest.model_validate({
-            "pystore": "vault-backup", "format": 1, "label": label, "epoch": snapshot.epoch, "header": snapshot.header, "chunks": chunks,
-        })
+        chunks += [await self._put(made) async for made in missing(snapshot.bodies, feeds, kept, self._breathe)]
+        return await self._name(snapshot.header, snapshot.epoch, chunks, layer, label, now_ms)
+
+    async def keep(self, header: Header, epoch: str, events: Iterable[Recorded], label: str, now_ms: int) -> BackupId:
+        """Keep what could be read of a damaged log; all of it was read back on return. For one who holds `exclusive`.
+
+        One that was kept of the same damage goes: all that it has is in this one.
+        """
+        same = [
+            id_ for id_, manifest in (await self.manifests()).items()
+            if id_.layer == LAYER_OF_DAMAGED and (manifest.epoch, manifest.header.damage) == (epoch, header.damage)
+        ]
+        feeds: dict[str, dict[int, Recorded]] = {}
+        for event in events:
+            feeds.setdefault(event.replica, {})[event.seq] = event
+        chunks = []
+        for feed in feeds.values():
+            for run in runs_of(feed):
+                chunks.append(await self._put(made_of(run)))
+                await self._breathe()
+        id_ = await self._name(header, epoch, chunks, LAYER_OF_DAMAGED, label, now_ms)
+        await self.remove(same)
+        return id_
+
+    async def put_aside(self, name: str, data: bytes) -> None:
+        """Keep damaged bytes for whoever may still get something out of them; they were read back on return."""
+        await self._write(f"{DAMAGED}/{name}", data)
+
+    async def _put(self, made: Made) -> Chunk:
+        name = f"{CHUNKS}/{made.chunk.sha256}"
+        if await self.storage.read(name) != made.body:
+            await self._write(name, made.body)
+        return made.chunk
+
+    async def _name(self, header: Header, epoch: str, chunks: list[Chunk], layer: str, label: str, now_ms: int) -> BackupId:
+        """Make the backup that these chunks are."""
+        manifest = Manifest.model_validate(
+            {"pystore": "vault-backup", "format": 1, "label": label, "epoch": epoch, "header": header, "chunks": chunks}
+        )
+        ids = await self.ids()
         id_ = BackupId(ids[-1].number + 1 if ids else 1, layer, now_ms)
         await self._write(f"{BACKUPS}/{id_}", packed(manifest))
         return id_
 
-    async def _kept(self, ids: list[BackupId], snapshot: Snapshot, there: Mapping[str, int]) -> dict[str, list[Chunk]]:
+    async def _kept(self, snapshot: Snapshot, there: Mapping[str, int]) -> dict[str, list[Chunk]]:
         """Chunks of the newest backup of this life of the log that the next one has as well, by replica."""
-        for id_ in reversed(ids):
-            try:
-                manifest = await self.manifest(id_)
-            except CorruptBackupError:
-                continue
-            if manifest.epoch == snapshot.epoch:
+        for manifest in (await self.manifests()).values():
+            if manifest.epoch == snapshot.epoch and manifest.header.damage is None:
                 of_feed: dict[str, list[Chunk]] = {}
                 for chunk in manifest.chunks:
                     if there.get(chunk.sha256) == chunk.bytes:
@@ -268,7 +306,7 @@ class Vault:
             manifest = await self.manifest(id_)
         except PyStoreError as error:
             return error.message
-        found = None
+        found = None if manifest.header.damage is None else NOT_WHOLE
         for chunk in manifest.chunks:
             if chunk.sha256 not in chunks:
                 try:
@@ -279,14 +317,14 @@ class Vault:
                     async with self.storage.exclusive():
                         await self._set_aside(chunk)
                 await self._breathe()
-            found = found or chunks[chunk.sha256]
+            found = chunks[chunk.sha256] or found
         return found
 
     async def _set_aside(self, chunk: Chunk) -> None:
         """Put away a chunk that is damaged: the next backup writes it anew if it can, and all that name it are whole again."""
         body = await self.storage.read(f"{CHUNKS}/{chunk.sha256}")
         if body is not None and sha256(body).hexdigest() != chunk.sha256:
-            await self._write(f"{DAMAGED}/{chunk.sha256}", body)
+            await self.put_aside(chunk.sha256, body)
             await self.storage.delete(f"{CHUNKS}/{chunk.sha256}")
 
     # -- small things that can be made anew
@@ -340,13 +378,14 @@ def _manifest_of(raw: bytes, id_: BackupId) -> Manifest:
 
 def _described(manifest: Manifest | CorruptBackupError, size: int, users: Mapping[str, int]) -> dict[str, Any]:
     if not isinstance(manifest, Manifest):
-        return {"label": "", "size": size, "own": size, "events": None, "damaged": manifest.message}
+        return {"label": "", "size": size, "own": size, "events": None, "damaged": manifest.message, "damage": None}
     header = manifest.header
     return {
         "label": manifest.label, "size": size + sum(chunk.bytes for chunk in manifest.chunks),
         "own": size + sum(chunk.bytes for chunk in manifest.chunks if users[chunk.sha256] == 1),
         "sha256": sha256(manifest.line()).hexdigest(), "versions": header.versions, "events": header.counts.events,
-        "by_type": header.counts.by_type, "records": header.counts.records, "damaged": None,
+        "by_type": header.counts.by_type, "records": header.counts.records,
+        "damaged": None if header.damage is None else NOT_WHOLE, "damage": header.damage,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from pystore.backup.chunks import Chunk, cuts, kept_of
 from pystore.backup.layers import KEPT
-from pystore.errors import CorruptBackupError, QuotaError, UnavailableError, ValidationError
+from pystore.errors import CorruptBackupError, CorruptError, QuotaError, UnavailableError, ValidationError
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
@@ -220,6 +221,78 @@ async def test_a_damaged_part_is_written_anew_by_the_check_of_the_day(platform: 
         second = await store.backups.create()
         assert sha256(platform.vaults["a"][name]).hexdigest() == name.removeprefix("chunks/")
         assert (await store.backups.verify())["good"] == [made["id"], second["id"]]
+
+
+# -- of a damaged log
+
+
+async def damaged_store(platform: MemoryPlatform, plan: Plan | None = None) -> Store:
+    """A store of 400 events that does not know yet that the second of its four records is damaged."""
+    store = await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan))
+    for part in range(4):
+        await store.append([note(f"{part}/{index}") for index in range(100)])
+    segment = platform.kept["a"].segments[2]
+    platform.kept["a"].segments[2] = replace(segment, body=segment.body[:200] + bytes([segment.body[200] ^ 1]) + segment.body[201:])
+    return store
+
+
+async def test_before_a_damaged_log_is_replaced_all_that_can_be_read_is_kept(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        await other.append(note("theirs"))
+        file = await saved(other)
+    async with await damaged_store(platform) as store:
+        await store.restore([file], mode="replace")
+        assert store.log.state.events == 1
+        (kept,) = await store.backups.list()
+        assert (kept["layer"], kept["events"], kept["label"]) == ("damaged", 300, "Before everything was replaced")
+
+
+async def test_a_damaged_log_is_not_replaced_when_what_can_be_read_cannot_be_kept(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        await other.append(note("theirs"))
+        file = await saved(other)
+    plan = Plan()
+    async with await damaged_store(platform, plan) as store:
+        plan.at, plan.only, plan.is_sticky = 1, "vault write", True
+        with pytest.raises(QuotaError):
+            await store.restore([file], mode="replace")
+        assert store.log.state.events == 400
+
+
+async def test_a_backup_of_a_damaged_log_says_so_and_keeps_what_can_be_read(platform: MemoryPlatform) -> None:
+    async with await damaged_store(platform) as store:
+        with pytest.raises(CorruptError, match="What can be read is kept in the backup 000001-damaged") as caught:
+            await store.backups.create("by hand")
+        (kept,) = await store.backups.list()
+        assert (kept["id"], kept["label"], kept["events"]) == (caught.value.details["kept"], "by hand", 300)
+        assert kept["damaged"]
+        await store.backups.verify()
+        (kept,) = await store.backups.list()
+        assert kept["verified"]["good"] is False
+
+
+async def test_the_clock_keeps_what_can_be_read_once_for_each_damage(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await damaged_store(platform) as store:
+        for index in range(3):
+            await store.append(note(f"later {index}"))
+            clock.advance(15 * MINUTE)
+            for _ in range(2):
+                with pytest.raises(CorruptError):
+                    await store.backups.make_due()
+            (kept,) = await store.backups.list()
+            assert (kept["layer"], kept["events"]) == ("damaged", 301 + index)
+        assert kept["id"].startswith("000003"), "once in a quarter of an hour"
+
+
+async def test_what_was_kept_of_a_damaged_log_is_no_ground_for_later_backups(platform: MemoryPlatform) -> None:
+    async with await damaged_store(platform) as store:
+        body = platform.kept["a"].segments[2]
+        with pytest.raises(CorruptError):
+            await store.backups.create()
+        flipped = body.body
+        platform.kept["a"].segments[2] = replace(body, body=flipped[:200] + bytes([flipped[200] ^ 1]) + flipped[201:])
+        made = await store.backups.create("whole again")
+        assert (await store.backups.verify(made["id"]))["events"] == 400
 
 
 # -- by the clock

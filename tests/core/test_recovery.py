@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from pystore import codec, recovery
 from pystore.backup.restore import check_file
-from pystore.errors import CorruptBackupError, CorruptError
+from pystore.errors import CorruptBackupError, CorruptError, QuotaError
 from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
+from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
 from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, note
 
@@ -84,13 +85,72 @@ async def test_one_may_go_on_without_what_is_lost_and_the_damaged_record_is_kept
     assert damaged in platform.vaults["a"].values()
 
 
+async def test_what_is_lost_and_what_only_stands_behind_it_are_told_apart(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, backup=False)
+    flip(platform, 2, 200)
+    with pytest.raises(CorruptError, match=r"100 events are damaged and in no backup.* 200 that come after them") as caught:
+        await recovery.repair(platform, "a")
+    writer = parse_line(lines[0]).replica
+    assert caught.value.details["missing"] == [f"{writer}:{seq}" for seq in range(101, 201)]
+    assert caught.value.details["unchained"] == [f"{writer}:{seq}" for seq in range(201, 401)]
+    assert platform.vaults == {}
+
+
+async def test_everything_readable_is_in_the_vault_before_the_log_goes_on_without_it(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, backup=False)
+    flip(platform, 2, 200)
+    report = await recovery.repair(platform, "a", accept_loss=True)
+    assert (report["events"], len(report["lost"]), len(report["unchained"])) == (100, 300, 200)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        (kept,) = await store.backups.list()
+        assert (kept["id"], kept["layer"], kept["events"]) == (report["kept"], "damaged", 300)
+        assert kept["damage"]["missing"] == [f"{parse_line(lines[0]).replica}:101-200"]
+        assert event_lines(b"".join([piece async for piece in store.backups.file(kept["id"])])) == lines[:100] + lines[200:]
+        assert await store.backups.verify() == {"good": [], "damaged": {}, "partial": [kept["id"]]}
+        with pytest.raises(CorruptBackupError, match="damaged log"):
+            await store.backups.restore(kept["id"])
+        await store.append(note("it goes on"))
+        await store.backups.restore(kept["id"], mode="replace", salvage=True)
+        assert await lines_of(store) == lines[:99], "up to what the file itself proves"
+
+
+async def test_a_file_of_a_damaged_log_is_refused_unless_it_is_salvaged(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, backup=False)
+    del platform.kept["a"].segments[4]
+    file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
+    async with await Store.open(SCHEMA, "b", platform=platform) as store:
+        with pytest.raises(CorruptBackupError, match="not everything is in it"):
+            await store.restore([file])
+        (problem,) = (await store.inspect([file]))["problems"]
+        assert "not everything is in it" in problem["why"]
+        await store.restore([file], salvage=True)
+        assert await lines_of(store) == lines[:300]
+
+
+async def test_a_log_is_not_cut_when_the_rest_cannot_be_kept(platform: MemoryPlatform) -> None:
+    await kept_log(platform, backup=False)
+    flip(platform, 2, 200)
+    before = dict(platform.kept["a"].segments)
+    with pytest.raises(QuotaError):
+        await recovery.repair(FaultyPlatform(platform, Plan(at=2, only="vault write", is_sticky=True)), "a", accept_loss=True)
+    assert platform.kept["a"].segments == before
+
+
+async def test_a_flipped_bit_in_the_number_of_an_event_is_not_taken_for_another_event(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, later=3)
+    body = platform.kept["a"].segments[6].body
+    flip(platform, 6, body.index(b'"seq":402') + len(b'"seq":'))
+    report = await recovery.repair(platform, "a", accept_loss=True)
+    assert report["lost"] == [f"{parse_line(lines[0]).replica}:{seq}" for seq in (402, 403)]
+
+
 async def test_everything_that_can_be_read_is_saved_with_a_report_of_what_is_missing(platform: MemoryPlatform) -> None:
     lines = await kept_log(platform, backup=False)
     del platform.kept["a"].segments[2]
     file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
     assert event_lines(file) == lines[:100] + lines[200:]
     damage = codec.decode(file.split(b"\n")[0])["damage"]
-    assert len(damage["missing"]) == 100
+    assert damage["missing"] == [f"{parse_line(lines[0]).replica}:101-200"]
     with pytest.raises(CorruptBackupError):
         await check_file([file], platform.now_ms(), platform.breathe)
     assert (await check_file([file], platform.now_ms(), platform.breathe, salvage=True))["events"] == 99, "up to what is proven"

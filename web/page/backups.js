@@ -26,7 +26,7 @@ const DAY_MS = 86_400_000;
 /** @type {Record<string, string>} */
 const LAYERS = {
   auto: 'Every few minutes', hourly: 'Hourly', daily: 'Daily', weekly: 'Weekly', manual: 'By hand',
-  'before-restore': 'Before a restore', 'before-migration': 'Before an update',
+  'before-restore': 'Before a restore', 'before-migration': 'Before an update', damaged: 'What could be read',
 };
 
 /** The marks of the line: how long ago, in words and milliseconds. @type {[string, number][]} */
