@@ -15,12 +15,14 @@ from typing import Any
 from pystore.backup.damage import Readable, file_of, readable, rest_of
 from pystore.backup.format import ANY_APPLICATION
 from pystore.backup.vault import Manifest, Vault
+from pystore.clock import MAX_FUTURE_MS
 from pystore.errors import CorruptError, PyStoreError
 from pystore.event import Head, Recorded, check_feed, new_replica_id
 from pystore.log import CARRIED_OUT, SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
+from pystore.merging import Merge
 from pystore.ports import Commit, LogStorage, Platform, Segment
-from pystore.segment import pack
+from pystore.segment import EMPTY
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
@@ -30,8 +32,8 @@ MOST_TOLD = 1000
 async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> dict[str, Any]:
     """Make a damaged log whole again with what its backups have, in one commit: how many `events` it holds, and how many are `repaired`.
 
-    Raises CorruptError if some are nowhere to be found, and changes nothing: these are `missing`, and `unchained` those behind them in
-    their replicas' feeds. With `accept_loss` the log goes on without both, as `lost` tells, when all that can be read was put into the
+    Raises CorruptError if some are nowhere to be found, or may be, and changes nothing: `missing` ones, and those `unchained` behind them
+    in their replicas' feeds. With `accept_loss` the log goes on without both, as `lost` tells, when all that can be read was put into the
     backup `kept`. Damaged records are kept in the vault.
     """
     storage = await platform.open_log(log)
@@ -42,22 +44,25 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
             found = await readable(storage, platform.breathe)
             before = {(span.replica, span.first) for span in found.missing()}
             backups = await vault.manifests()
-            if before or found.state is None:
+            if before or found.is_open_ended:
                 await _fill(found, vault, backups.values())
             found.take_doubtful()
             feeds, heads = _proven(found)
             lost = _lost(found, heads)
-            if lost and not accept_loss:
+            is_loss = bool(lost) or WAITING in found.unread
+            if is_loss and not accept_loss:
                 raise _loss(lost, found)
+            if WAITING in found.unread:
+                await vault.put_aside(f"waiting-{os.urandom(4).hex()}", found.meta[WAITING])
             for number, body in found.damaged.items():
                 await vault.put_aside(f"record-{number}-{os.urandom(4).hex()}", body)
             kept = None
-            if lost:
+            if is_loss:
                 schema = next((manifest.header.application for manifest in backups.values()), ANY_APPLICATION)
                 rest = rest_of(found, log, schema, platform)
                 label = "Before the log went on without what is lost"
                 kept = await vault.keep(rest.header, rest.epoch, rest.events, label, platform.now_ms())
-            state = await _write(storage, found, feeds, log)
+            state = await _write(storage, found, feeds, log, platform)
         repaired = sum(1 for replica, seq in before if seq <= heads.get(replica, Head()).seq)
         return {
             "events": state.events, "repaired": repaired, "lost": [str(span) for span in lost],
@@ -72,12 +77,18 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
 def _loss(lost: Sequence[Span], found: Readable) -> CorruptError:
     unchained = [str(span) for span in lost if found.is_sound(span.replica, span.first)]
     missing = [str(span) for span in lost if not found.is_sound(span.replica, span.first)]
+    counts = {"missing": len(missing), "unchained": len(unchained)}
+    if not lost:
+        return CorruptError(
+            "The record of events that wait for their time is damaged. There may have been more than those that could be read, or are in "
+            "a backup. Everything else is whole, and can be gone on with.", missing=missing, unchained=unchained, counts=counts,
+        )
     told = ", ".join([*missing[:5], *(["..."] if len(missing) > 5 else [])])
     behind = f" {len(unchained):,} that come after them in the same feeds can be read, but not gone on with." if unchained else ""
     return CorruptError(
         f"{len(missing):,} events are damaged and in no backup: {told}.{behind} Everything that can be read can be saved; "
         "all that comes before them can be gone on with.",
-        missing=missing[:MOST_TOLD], unchained=unchained[:MOST_TOLD], counts={"missing": len(missing), "unchained": len(unchained)},
+        missing=missing[:MOST_TOLD], unchained=unchained[:MOST_TOLD], counts=counts,
     )
 
 
@@ -86,10 +97,13 @@ async def _fill(found: Readable, vault: Vault, backups: Iterable[Manifest]) -> N
     wanted: dict[str, set[int]] = {}
     for span in found.missing():
         wanted.setdefault(span.replica, set()).add(span.first)
+    ends = found.ends()
     for manifest in backups:
+        is_open_ended = found.state is None or (found.is_open_ended and manifest.epoch == found.state.epoch)
         for chunk in manifest.chunks:
             numbers = wanted.get(chunk.replica, set())
-            if found.state is not None and not any(chunk.first <= seq <= chunk.last for seq in numbers):
+            is_further = is_open_ended and chunk.last > ends.get(chunk.replica, 0)
+            if not is_further and not any(chunk.first <= seq <= chunk.last for seq in numbers):
                 continue
             try:
                 events = await vault.events(chunk)
@@ -138,27 +152,24 @@ def _lost(found: Readable, heads: dict[str, Head]) -> list[Span]:
     ]
 
 
-async def _write(storage: LogStorage, found: Readable, events: Sequence[Recorded], log: str) -> LogState:
-    """Put `events` in the place of all records, in one commit, as another life of the log."""
-    ordered = sorted(events, key=lambda event: event.order)
+async def _write(storage: LogStorage, found: Readable, events: Sequence[Recorded], log: str, platform: Platform) -> LogState:
+    """Put `events` in the place of all records and of what waits, in one commit, as another life of the log."""
     old = found.state
-    last = max([*found.numbers, old.segment if old is not None else 0])
-    state = LogState(log, new_epoch(), new_replica_id(), old.name if old is not None else log)
+    base = LogState(log, new_epoch(), new_replica_id(), old.name if old is not None else log)
     if old is not None:
-        state = state._replace(erased=old.erased)
-    add = []
-    for start in range(0, max(1, len(ordered)), SEGMENT_EVENTS):
-        part = ordered[start : start + SEGMENT_EVENTS]
-        feeds = {**state.feeds, **{event.replica: Head(event.seq, event.hash()) for event in part}}
-        last += 1
-        state = state.after(part, feeds, last)
-        add.append(Segment(last, last, len(part), pack([event.line for event in part])))
+        base = base._replace(erased=old.erased)
+    merge = Merge(base, Waiting(), max(platform.now_ms() + MAX_FUTURE_MS, found.admitted_ms))
+    ordered = sorted(events, key=lambda event: event.order)
+    for start in range(0, len(ordered), SEGMENT_EVENTS):
+        merge.take(ordered[start : start + SEGMENT_EVENTS])
+        await platform.breathe()
+    merge.end()
+    last = max([*found.numbers, old.segment if old is not None else 0])
+    parts = list(zip(merge.bodies, merge.sizes, strict=True)) or [(EMPTY, 0)]
+    add = [Segment(number, number, count, body) for number, (body, count) in enumerate(parts, last + 1)]
     add[0] = replace(add[0], first=1)
-    try:
-        waits = Waiting.from_meta(found.meta.get(WAITING, b""), state.feeds).to_meta()
-    except PyStoreError:
-        waits = b""
-    meta = {**state.to_meta(), "merged_upto": b"0", WAITING: waits, CARRIED_OUT: b""}
+    state = merge.state._replace(segment=add[-1].number)
+    meta = {**state.to_meta(), "merged_upto": b"0", WAITING: merge.waiting.to_meta(), CARRIED_OUT: b""}
     await storage.commit(Commit(add=add, delete=sorted(set(found.numbers)), meta=meta))
     return state
 

@@ -17,6 +17,7 @@ from pystore.backup.format import Header
 from pystore.backup.layers import BackupId
 from pystore.backup.save import header_for, jsonl
 from pystore.backup.vault import Vault
+from pystore.clock import ZERO, ms_of
 from pystore.erasure import blanked
 from pystore.errors import CorruptError, PyStoreError
 from pystore.event import Head, Recorded, parse_line
@@ -26,6 +27,7 @@ from pystore.ports import LogStorage, Platform
 from pystore.records import Records
 from pystore.segment import events_in, unpack_pieces
 from pystore.versions import application
+from pystore.waiting import KEY as WAITING
 
 PIECE_BYTES = 1 << 20
 MOST_NUMBERS = 1 << 16
@@ -37,7 +39,7 @@ class Readable:
     """What of a log can be read: events by replica and number, its own record, and what is damaged."""
 
     meta: Records
-    state: LogState | None
+    state: LogState | None = None
     events: dict[str, dict[int, Recorded]] = field(default_factory=dict)
     numbers: list[int] = field(default_factory=list)
     """Records that are there, readable or not."""
@@ -47,6 +49,10 @@ class Readable:
     """Events in those: their content is what was recorded, their envelopes may not be."""
     unsure: set[tuple[str, int]] = field(default_factory=set)
     """Which of `events` are such, by replica and number."""
+    unread: list[str] = field(default_factory=list)
+    """What of `meta` cannot be read: `head` (the log's own record), `waiting`, `versions`."""
+    admitted_ms: int = 0
+    """How far the time stamps in the log's records go: what was in the log need not wait again."""
 
     def take(self, event: Recorded) -> bool:
         """Keep an event, unless its content is not what was recorded; whether it was kept."""
@@ -60,10 +66,15 @@ class Readable:
         ends = self.ends()
         for event in sorted(self.doubtful, key=lambda event: event.seq):
             end = ends.get(event.replica, 0)
-            is_place = event.seq <= end or (self.state is None and self._goes_on(event, end))
+            is_place = event.seq <= end or (self.is_open_ended and self._goes_on(event, end))
             if is_place and event.seq not in self.events.get(event.replica, {}) and self.take(event):
                 self.unsure.add((event.replica, event.seq))
                 ends[event.replica] = max(end, event.seq)
+
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether there may have been more than is known of."""
+        return self.state is None or WAITING in self.unread
 
     def _goes_on(self, event: Recorded, end: int) -> bool:
         before = self.events.get(event.replica, {}).get(end)
@@ -91,11 +102,11 @@ class Readable:
 async def readable(storage: LogStorage, breathe: Callable[[], Awaitable[None]]) -> Readable:
     """All that can be read of a log. Other work runs between records."""
     meta = await storage.meta()
+    found = Readable(meta)
     try:
-        state = LogState.from_meta(meta)
+        found.state = LogState.from_meta(meta)
     except CorruptError:
-        state = None
-    found = Readable(meta, state)
+        found.unread.append("head")
     after, unreadable = 0, 0
     while unreadable < MOST_NUMBERS:
         try:
@@ -117,7 +128,21 @@ async def readable(storage: LogStorage, breathe: Callable[[], Awaitable[None]]) 
                 found.doubtful += _doubtful(segment.body)
             await breathe()
         after = page[-1].number
+    stamps = [event.hlc for by_seq in found.events.values() for event in by_seq.values()]
+    found.admitted_ms = ms_of(max([*stamps, *([found.state.newest[0]] if found.state is not None else [])], default=ZERO))
+    _read_waiting(found)
     return found
+
+
+def _read_waiting(found: Readable) -> None:
+    """Take the events that wait beside the log."""
+    raw = found.meta.unchecked(WAITING)
+    try:
+        for event in events_in(raw) if raw else []:
+            found.take(event)
+    except PyStoreError:
+        found.unread.append(WAITING)
+        found.doubtful += _doubtful(raw)
 
 
 def _doubtful(body: bytes) -> list[Recorded]:
@@ -155,7 +180,7 @@ def rest_of(found: Readable, log: str, schema: str, platform: Platform) -> Rest:
     state = state.after(events, ends, 0)
     versions = _versions(found)
     header = header_for(state, application(versions) or schema, platform.now_ms(), platform.name, versions, {})
-    damage = {"missing": [str(span) for span in joined(found.missing())], "records": sorted(found.damaged)}
+    damage = {"missing": [str(span) for span in joined(found.missing())], "records": sorted(found.damaged), "meta": found.unread}
     return Rest(header.model_copy(update={"damage": damage}), state.epoch, list(blanked(events, state.erased)))
 
 

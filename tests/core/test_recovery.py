@@ -16,7 +16,9 @@ from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
-from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, note
+from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, note, saved
+
+DAY = 86_400_000
 
 
 async def kept_log(platform: MemoryPlatform, *, backup: bool = True, later: int = 0) -> list[bytes]:
@@ -174,3 +176,60 @@ async def test_a_damaged_backup_mends_nothing(platform: MemoryPlatform) -> None:
             platform.vaults["a"][name] = platform.vaults["a"][name][:-1] + b"?"
     with pytest.raises(CorruptError, match="in no backup"):
         await recovery.repair(platform, "a")
+
+
+async def with_one_that_waits(platform: MemoryPlatform, clock: FakeClock) -> bytes:
+    """A log of 400 events beside which another one waits for its time, and a backup of both; the line of that one."""
+    await kept_log(platform, backup=False)
+    async with await Store.open(SCHEMA, "b", platform=platform) as other:
+        clock.advance(DAY)
+        await other.append(note("from tomorrow"))
+        file = await saved(other)
+        clock.advance(-DAY)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.restore([file])
+        await store.backups.create()
+        assert len(await store.waiting()) == 1
+    return event_lines(file)[0]
+
+
+@pytest.mark.parametrize("damage", ["a record", "the log's own record"])
+async def test_what_waits_still_waits_after_a_repair(platform: MemoryPlatform, clock: FakeClock, damage: str) -> None:
+    line = await with_one_that_waits(platform, clock)
+    if damage == "a record":
+        flip(platform, 2, 200)
+    else:
+        platform.kept["a"].meta["head"] = b"?"
+    assert (await recovery.repair(platform, "a"))["lost"] == []
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert [one["id"] for one in await store.waiting()] == [parse_line(line).id]
+        assert store.log.state.events == 400
+        clock.advance(DAY)
+        await store.upkeep()
+        assert store.log.state.events == 401
+
+
+async def test_a_damaged_record_of_what_waits_is_told_and_kept_and_what_a_backup_has_of_it_waits_again(
+    platform: MemoryPlatform, clock: FakeClock
+) -> None:
+    line = await with_one_that_waits(platform, clock)
+    meta = platform.kept["a"].meta
+    damaged = meta["waiting"] = meta["waiting"][:-20]
+    with pytest.raises(CorruptError, match="wait for their time") as caught:
+        await recovery.repair(platform, "a")
+    assert caught.value.details["missing"] == []
+    assert meta["waiting"] == damaged
+    report = await recovery.repair(platform, "a", accept_loss=True)
+    assert report["lost"] == []
+    assert damaged in platform.vaults["a"].values()
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert [one["id"] for one in await store.waiting()] == [parse_line(line).id]
+        kept = next(one for one in await store.backups.list() if one["id"] == report["kept"])
+        assert kept["damage"]["meta"] == ["waiting"]
+
+
+async def test_what_waits_is_among_what_can_be_read(platform: MemoryPlatform, clock: FakeClock) -> None:
+    line = await with_one_that_waits(platform, clock)
+    flip(platform, 2, 200)
+    file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
+    assert line in event_lines(file)
