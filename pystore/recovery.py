@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pystore import codec
 from pystore.backup.damage import Readable, file_of, readable, rest_of
 from pystore.backup.format import ANY_APPLICATION
 from pystore.backup.vault import Manifest, Vault
@@ -23,6 +24,7 @@ from pystore.marks import Span
 from pystore.merging import Merge
 from pystore.ports import Commit, LogStorage, Platform, Segment
 from pystore.segment import EMPTY
+from pystore.versions import VERSIONS
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
@@ -44,6 +46,8 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
             found = await readable(storage, platform.breathe)
             before = {(span.replica, span.first) for span in found.missing()}
             backups = await vault.manifests()
+            if "versions" in found.unread:
+                found.versions = next((manifest.header.versions for manifest in backups.values()), found.versions)
             if before or found.is_open_ended:
                 await _fill(found, vault, backups.values())
             found.take_doubtful()
@@ -169,7 +173,9 @@ async def _write(storage: LogStorage, found: Readable, events: Sequence[Recorded
     add = [Segment(number, number, count, body) for number, (body, count) in enumerate(parts, last + 1)]
     add[0] = replace(add[0], first=1)
     state = merge.state._replace(segment=add[-1].number)
-    meta = {**state.to_meta(), "merged_upto": b"0", WAITING: merge.waiting.to_meta(), CARRIED_OUT: b""}
+    meta = {
+        **state.to_meta(), "merged_upto": b"0", WAITING: merge.waiting.to_meta(), CARRIED_OUT: b"", VERSIONS: codec.encode(found.versions),
+    }
     await storage.commit(Commit(add=add, delete=sorted(set(found.numbers)), meta=meta))
     return state
 

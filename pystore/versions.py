@@ -23,6 +23,8 @@ META_VERSION = 1
 VERSIONS, SHOWN = "versions", "shown"
 """Where they stand in a log's metadata."""
 VersionDocument = dict[str, Any]
+UNKNOWN: Mapping[str, Any] = {"meta_version": META_VERSION}
+"""The document of a log of which nothing tells the versions any more. Each event tells in which form it is, so it counts as older."""
 
 
 def program(platform: str) -> str:
@@ -92,6 +94,8 @@ def read(document: VersionDocument, schema: Schema) -> Reading:
     meta_version = document.get("meta_version")
     if not isinstance(meta_version, int) or meta_version > META_VERSION:
         return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
+    if document == UNKNOWN:
+        return Reading(None, is_older=True)
     stored = app_version(document)
     if (stored == 0) != (schema.app == 0):
         raise NewerVersionError(

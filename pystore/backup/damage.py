@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
-from pystore import codec
+from pystore import versions
 from pystore.backup.format import Header
 from pystore.backup.layers import BackupId
 from pystore.backup.save import header_for, jsonl
@@ -26,7 +25,7 @@ from pystore.marks import Span, joined
 from pystore.ports import LogStorage, Platform
 from pystore.records import Records
 from pystore.segment import events_in, unpack_pieces
-from pystore.versions import application
+from pystore.versions import UNKNOWN, VersionDocument, application
 from pystore.waiting import KEY as WAITING
 
 PIECE_BYTES = 1 << 20
@@ -51,6 +50,8 @@ class Readable:
     """Which of `events` are such, by replica and number."""
     unread: list[str] = field(default_factory=list)
     """What of `meta` cannot be read: `head` (the log's own record), `waiting`, `versions`."""
+    versions: VersionDocument = field(default_factory=lambda: dict(UNKNOWN))
+    """The version document."""
     admitted_ms: int = 0
     """How far the time stamps in the log's records go: what was in the log need not wait again."""
 
@@ -131,6 +132,10 @@ async def readable(storage: LogStorage, breathe: Callable[[], Awaitable[None]]) 
     stamps = [event.hlc for by_seq in found.events.values() for event in by_seq.values()]
     found.admitted_ms = ms_of(max([*stamps, *([found.state.newest[0]] if found.state is not None else [])], default=ZERO))
     _read_waiting(found)
+    try:
+        found.versions = versions.from_json(meta["versions"]) if "versions" in meta else found.versions
+    except CorruptError:
+        found.unread.append("versions")
     return found
 
 
@@ -178,18 +183,9 @@ def rest_of(found: Readable, log: str, schema: str, platform: Platform) -> Rest:
     ends = {event.replica: Head(event.seq, event.hash()) for event in events}
     state = (found.state or LogState(log, "", "", log))._replace(feeds={}, counts={})
     state = state.after(events, ends, 0)
-    versions = _versions(found)
-    header = header_for(state, application(versions) or schema, platform.now_ms(), platform.name, versions, {})
+    header = header_for(state, application(found.versions) or schema, platform.now_ms(), platform.name, found.versions, {})
     damage = {"missing": [str(span) for span in joined(found.missing())], "records": sorted(found.damaged), "meta": found.unread}
     return Rest(header.model_copy(update={"damage": damage}), state.epoch, list(blanked(events, state.erased)))
-
-
-def _versions(found: Readable) -> dict[str, Any]:
-    try:
-        value = codec.decode(found.meta.get("versions", b"{}"))
-    except (ValueError, CorruptError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 async def file_of(rest: Rest, platform: Platform) -> AsyncIterator[bytes]:

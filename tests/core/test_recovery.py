@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -233,3 +234,42 @@ async def test_what_waits_is_among_what_can_be_read(platform: MemoryPlatform, cl
     flip(platform, 2, 200)
     file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
     assert line in event_lines(file)
+
+
+async def test_a_damaged_version_document_is_that_of_the_newest_backup_again(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform)
+    meta = platform.kept["a"].meta
+    before, meta["versions"] = meta["versions"], b"{nonsense"
+    with pytest.raises(CorruptError):
+        await Store.open(SCHEMA, "a", platform=platform)
+    await recovery.repair(platform, "a")
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert await store.versions() == codec.decode(before)
+        assert await lines_of(store) == lines
+
+
+async def test_where_no_backup_tells_the_versions_the_log_is_migrated_by_the_next_application(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform, backup=False)
+    meta = platform.kept["a"].meta
+    before, meta["versions"] = meta["versions"], b"[]"
+    await recovery.repair(platform, "a")
+    async with await Store.open(SCHEMA, "a", platform=platform, migrate=False) as store:
+        assert "older version" in (store.read_only or "")
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert store.read_only is None
+        assert await lines_of(store) == lines
+    assert meta["versions"] == before
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_what_can_be_read_is_restored_also_where_its_versions_are_not_known(
+    platform: MemoryPlatform, mode: Literal["merge", "replace"]
+) -> None:
+    lines = await kept_log(platform, backup=False)
+    meta = platform.kept["a"].meta
+    before, meta["versions"] = meta["versions"], b"{nonsense"
+    file = b"".join([piece async for piece in recovery.damaged_file(platform, "a", SCHEMA.name)])
+    async with await Store.open(SCHEMA, "b", platform=platform) as store:
+        await store.restore([file], mode=mode, salvage=True)
+        assert await lines_of(store) == lines
+    assert platform.kept["b"].meta["versions"] == before
