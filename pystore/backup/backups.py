@@ -144,7 +144,13 @@ class Backups:
         self, id_: str, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
     ) -> dict[str, Any]:
         """Bring a backup in, as `Store.restore` does a file: all of it is checked before anything changes."""
-        return await self._restore(self.file(id_), mode=mode, salvage=salvage, on_progress=on_progress)
+        vault = await self.vault()
+        # What is replaced is backed up first, and that must not push out this one.
+        vault.in_use.add(_id(id_))
+        try:
+            return await self._restore(self.file(id_), mode=mode, salvage=salvage, on_progress=on_progress)
+        finally:
+            vault.in_use.discard(_id(id_))
 
     async def remove(self, id_: str) -> None:
         """Remove a backup, and what only it holds. Raises ValidationError if there is none of that id."""

@@ -61,6 +61,8 @@ class Vault:
 
     def __init__(self, storage: VaultStorage, breathe: Callable[[], Awaitable[None]]) -> None:
         self.storage = storage
+        self.in_use: set[BackupId] = set()
+        """What is being read here: it is not pruned."""
         self._breathe = breathe
 
     # -- what there is
@@ -151,7 +153,7 @@ class Vault:
                 chunks.append(await self._put(made_of(run)))
                 await self._breathe()
         id_ = await self._name(header, epoch, chunks, LAYER_OF_DAMAGED, label, now_ms)
-        await self.remove(same)
+        await self.remove(set(same) - self.in_use)
         return id_
 
     async def put_aside(self, name: str, data: bytes) -> None:
@@ -219,8 +221,8 @@ class Vault:
             await self.sweep()
 
     async def prune(self, settings: Settings) -> None:
-        """Remove what is more than the layers keep. For one who holds `exclusive`."""
-        await self.remove(superfluous(await self.ids(), settings))
+        """Remove what is more than the layers keep, but nothing that is in use. For one who holds `exclusive`."""
+        await self.remove(id_ for id_ in superfluous(await self.ids(), settings) if id_ not in self.in_use)
 
     async def sweep(self) -> None:
         """Remove chunks that no backup names; none while a backup cannot be read: it may name them. For one who holds `exclusive`."""

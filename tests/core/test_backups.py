@@ -148,6 +148,18 @@ async def test_a_backup_is_merged_or_takes_the_place_of_everything(platform: Mem
         assert shown(store) == before
 
 
+async def test_what_is_being_restored_is_not_pruned_by_the_backup_that_is_made_first(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for index in range(KEPT["before-restore"]):
+            await store.append(note(index))
+            await store.backups.create(layer="before-restore")
+        oldest = (await store.backups.list())[-1]["id"]
+        assert (await store.backups.restore(oldest, mode="replace"))["events"] == 1
+        await store.append(note("later"))
+        await store.backups.create(layer="before-restore")
+        assert oldest not in [one["id"] for one in await store.backups.list()], "it goes when its turn comes"
+
+
 async def test_before_everything_is_replaced_there_is_a_backup_of_it(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store, await Store.open(SCHEMA, "b", platform=platform) as other:
         await other.append(note("theirs"))
