@@ -35,6 +35,8 @@ from pystore.progress import Progress
 from pystore.segment import events_in
 
 CHUNKS, BACKUPS, DAMAGED = "chunks", "backups", "damaged"
+LIVES = 10
+"""Of so many lives of a log, this one included, the newest good backup stays whatever the layers keep."""
 SETTINGS, VERIFIED = "state/settings.json", "state/verified.json"
 
 
@@ -221,8 +223,19 @@ class Vault:
             await self.sweep()
 
     async def prune(self, settings: Settings) -> None:
-        """Remove what is more than the layers keep, but nothing that is in use. For one who holds `exclusive`."""
-        await self.remove(id_ for id_ in superfluous(await self.ids(), settings) if id_ not in self.in_use)
+        """Remove what is more than the layers keep, but nothing that is in use, or the last of a life. For one who holds `exclusive`."""
+        surplus = set(superfluous(await self.ids(), settings)) - self.in_use
+        if surplus:
+            await self.remove(surplus - await self._last_of_lives())
+
+    async def _last_of_lives(self) -> set[BackupId]:
+        """The newest good backup of each of the newest lives of the log: nothing that is made later stands for it."""
+        verified = await self.verified()
+        last: dict[str, BackupId] = {}
+        for id_, manifest in (await self.manifests()).items():
+            if manifest.header.damage is None and verified.get(str(id_), {}).get("good") is not False:
+                last.setdefault(manifest.epoch, id_)
+        return set(list(last.values())[:LIVES])
 
     async def sweep(self) -> None:
         """Remove chunks that no backup names; none while a backup cannot be read: it may name them. For one who holds `exclusive`."""

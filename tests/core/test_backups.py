@@ -348,6 +348,39 @@ async def test_a_layer_keeps_its_newest_and_their_parts_alone(platform: MemoryPl
         assert (await store.backups.verify())["damaged"] == {}
 
 
+async def test_the_newest_good_backup_of_a_life_that_was_lost_stays(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for index in range(3):
+            await store.append([note(f"{index}/{number}") for number in range(50)])
+            clock.advance(8 * DAY)
+            await store.backups.make_due()
+        lost = await lines_of(store)
+        damage(platform, "backups/")
+        newest = next(one["id"] for one in await store.backups.list() if not one["damaged"])
+    platform.kept.clear()
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as store:
+        for index in range(40):
+            await store.append(note(f"new {index}"))
+            clock.advance(DAY)
+            await store.backups.make_due()
+        assert newest in [one["id"] for one in await store.backups.list()]
+        await store.backups.restore(newest, mode="replace")
+        assert await lines_of(store) == lost
+
+
+async def test_lives_that_were_lost_long_ago_are_pruned(platform: MemoryPlatform, clock: FakeClock) -> None:
+    for life in range(15):
+        platform.kept.clear()
+        async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as store:
+            await store.backups.configure(keep=dict.fromkeys(["hourly", "daily", "weekly"], 0) | {"auto": 1})
+            for index in range(2):
+                await store.append(note(f"{life}/{index}"))
+                clock.advance(DAY)
+                await store.backups.make_due()
+            ids = [one["id"] for one in await store.backups.list()]
+            assert len(ids) == min(life + 1, 10)
+
+
 async def test_backups_are_checked_once_a_day(platform: MemoryPlatform, clock: FakeClock) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"))
