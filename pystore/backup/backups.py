@@ -135,6 +135,8 @@ class Backups:
         """
         if layer not in KEPT or layer == DAMAGED:
             raise ValidationError(f"There is no layer {layer!r} of backups: {', '.join(KEPT)}.", layer=layer)
+        if not (await (await self.vault()).settings()).kept(layer):
+            raise ValidationError(f"The layer {layer} keeps no backups: none was made. Let it keep some first.", layer=layer)
         if len(label) > MAX_LABEL:
             raise ValidationError(f"A label has at most {MAX_LABEL} characters.")
         (id_,) = await self._make([layer], label)

@@ -33,13 +33,13 @@ class Settings(pydantic.BaseModel):
     minutes: int = pydantic.Field(default=15, ge=1, le=24 * 60)
     """How often one of the layer `auto` is made, if something changed."""
     keep: dict[str, pydantic.NonNegativeInt] = {}
-    """How many of a layer are kept, where that is not as in `KEPT`; 0: the layer is not made."""
+    """How many of a layer are kept, where that is not as in `KEPT`; 0, for one that the clock makes: the layer is not made."""
     remind_days: int = pydantic.Field(default=30, ge=0, le=3650)
     """After how many days without a file outside the store people are reminded to download one; 0: never."""
 
     def kept(self, layer: str) -> int:
-        """How many of a layer are kept."""
-        return self.keep.get(layer, KEPT.get(layer, 0))
+        """How many of a layer are kept: at least one, unless the clock makes them."""
+        return max(self.keep.get(layer, KEPT.get(layer, 0)), 0 if layer in TIMED else 1)
 
     def changed(self, changes: dict[str, Any]) -> Settings:
         """These settings with some changed. Raises ValidationError for what cannot be."""
@@ -47,10 +47,16 @@ class Settings(pydantic.BaseModel):
         if unknown := sorted({*changes} - known) + sorted({*changes.get("keep", {})} - {*KEPT}):
             raise ValidationError(f"There is no setting {unknown[0]!r} of backups.", setting=unknown[0])
         try:
-            return Settings.model_validate({**self.model_dump(), **changes, "keep": {**self.keep, **changes.get("keep", {})}})
+            settings = Settings.model_validate({**self.model_dump(), **changes, "keep": {**self.keep, **changes.get("keep", {})}})
         except pydantic.ValidationError as error:
             problem = error.errors(include_url=False)[0]
             raise ValidationError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
+        if never := [layer for layer in changes.get("keep", {}) if not settings.keep[layer] and layer not in TIMED]:
+            raise ValidationError(
+                f"The layer {never[0]} keeps at least one: its backups are made for somebody who relies on them. Only those that the clock "
+                f"makes can be left out: {', '.join(TIMED)}.", setting=f"keep.{never[0]}",
+            )
+        return settings
 
 
 class BackupId(NamedTuple):

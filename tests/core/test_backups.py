@@ -381,6 +381,15 @@ async def test_lives_that_were_lost_long_ago_are_pruned(platform: MemoryPlatform
             assert len(ids) == min(life + 1, 10)
 
 
+async def test_of_a_layer_that_keeps_none_none_is_made(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.backups.configure(keep=dict.fromkeys(["auto", "hourly", "daily", "weekly"], 0))
+        await store.append(note("1"))
+        assert await store.backups.make_due(is_start=True) == []
+        with pytest.raises(ValidationError, match="keeps no backups"):
+            await store.backups.create(layer="hourly")
+
+
 async def test_backups_are_checked_once_a_day(platform: MemoryPlatform, clock: FakeClock) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"))

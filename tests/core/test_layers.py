@@ -73,6 +73,11 @@ def test_a_layer_of_which_none_are_kept_is_never_due() -> None:
     assert due([], Settings(keep={"hourly": 0}), START_MS) == ["auto", "daily", "weekly"]
 
 
+@pytest.mark.parametrize("layer", sorted({*KEPT} - {*TIMED}))
+def test_a_layer_that_somebody_relies_on_keeps_one_whatever_is_set(layer: str) -> None:
+    assert Settings(keep={layer: 0}).kept(layer) == 1
+
+
 @given(st.integers(1, 10**9), st.sampled_from([*KEPT]), st.integers(0, 1 << 47))
 def test_an_id_tells_what_it_was_made_of(number: int, layer: str, made_ms: int) -> None:
     id_ = BackupId(number, layer, made_ms)
@@ -80,7 +85,11 @@ def test_an_id_tells_what_it_was_made_of(number: int, layer: str, made_ms: int) 
 
 
 @pytest.mark.parametrize(
-    "changes", [{"minutes": 0}, {"minutes": "often"}, {"keep": {"auto": -1}}, {"keep": {"yearly": 1}}, {"folder": "x"}]
+    "changes",
+    [
+        {"minutes": 0}, {"minutes": "often"}, {"keep": {"auto": -1}}, {"keep": {"yearly": 1}}, {"folder": "x"}, {"keep": {"manual": 0}},
+        {"keep": {"before-restore": 0}}, {"keep": {"before-migration": 0}}, {"keep": {"damaged": 0}},
+    ],
 )
 def test_a_setting_that_cannot_be_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
