@@ -42,7 +42,7 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
     vault = Vault(await platform.open_vault(log), platform.breathe)
     try:
         # Whoever makes a backup holds the vault and then asks for the log.
-        async with vault.storage.exclusive(), platform.writing(log):
+        async with vault.changing(), platform.writing(log):
             found = await readable(storage, platform.breathe)
             before = {(span.replica, span.first) for span in found.missing()}
             backups = await vault.manifests()

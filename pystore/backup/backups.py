@@ -47,6 +47,8 @@ class Backups:
         self._opened: Vault | None = None
         self._clockwork: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._is_started = False
+        """Whether the clock has made the one that is due when a store is opened."""
         self._damage: tuple[object, CorruptError] | None = None
         """What the clock met in the log, and in which period of the layer `auto`."""
         self.error: Exception | None = None
@@ -64,7 +66,7 @@ class Backups:
         """The vault, for one who changes it, while nobody else does. Raises ClosedError if the log was removed: nothing is kept of it."""
         vault = await self.vault()
         await self._check_kept()  # to wait for one's turn may make a place for it
-        async with vault.storage.exclusive():
+        async with vault.changing():
             await self._check_kept()
             yield vault
 
@@ -139,7 +141,11 @@ class Backups:
             raise ValidationError(f"The layer {layer} keeps no backups: none was made. Let it keep some first.", layer=layer)
         if len(label) > MAX_LABEL:
             raise ValidationError(f"A label has at most {MAX_LABEL} characters.")
-        (id_,) = await self._make([layer], label)
+
+        async def layers() -> Sequence[str]:
+            return [layer]
+
+        (id_,) = await self._make(layers, label)
         return next(one for one in await self.list() if one["id"] == str(id_))
 
     async def restore(
@@ -201,7 +207,24 @@ class Backups:
 
         `is_start`: one of the layer `auto` is due whatever the clock says.
         """
-        vault, projection = await self.vault(), self._projection
+        vault = await self.vault()
+
+        async def layers() -> Sequence[str]:
+            return await self._due(vault, is_start=is_start)
+
+        if not await layers():
+            return []  # as a rule, and without waiting for who holds the vault
+        now = period("auto", self._projection.platform.now_ms(), (await vault.settings()).minutes)
+        if self._damage is not None and self._damage[0] == now:
+            raise self._damage[1]  # what can be read was kept: not every minute anew
+        try:
+            return [str(one) for one in await self._make(layers, "")]
+        except CorruptError as error:
+            self._damage = (now, error)
+            raise
+
+    async def _due(self, vault: Vault, *, is_start: bool) -> Sequence[str]:
+        projection = self._projection
         settings = await vault.settings()
         ids = await vault.ids()
         layers = due(ids, settings, projection.platform.now_ms())
@@ -214,16 +237,7 @@ class Backups:
             newest = max((one for one in ids if one.layer == layer), default=None)
             if state.events and (newest is None or not await vault.holds(newest, state.epoch, heads, projection.document)):
                 changed.append(layer)
-        if not changed:
-            return []
-        now = period("auto", projection.platform.now_ms(), settings.minutes)
-        if self._damage is not None and self._damage[0] == now:
-            raise self._damage[1]  # what can be read was kept: not every minute anew
-        try:
-            return [str(one) for one in await self._make(changed, "")]
-        except CorruptError as error:
-            self._damage = (now, error)
-            raise
+        return changed
 
     async def verify_due(self) -> bool:
         """Check all backups if one of them was not checked for a day; whether that was so."""
@@ -232,6 +246,8 @@ class Backups:
         ids = [str(one) for one in await vault.ids()]
         if all(one in verified and abs(now_ms - ms_of_iso(verified[one]["at"])) < VERIFY_EVERY_MS for one in ids):
             return False
+        async with vault.storage.exclusive():
+            await vault.sweep()  # what a window that was killed has left
         await self.verify()
         return True
 
@@ -250,28 +266,35 @@ class Backups:
 
     async def _work(self) -> None:
         await asyncio.sleep(FIRST_AFTER_S)
-        is_start = True
         while True:
-            try:
-                if (await (await self.vault()).settings()).running:
-                    await self.make_due(is_start=is_start)
-                    is_start = False
-                await self.verify_due()
-            except Exception as error:  # noqa: BLE001
-                self.error = error
+            failed = None
+            for work in (self._make_by_clock, self.verify_due):
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001
+                    failed = failed or error
+            self.error = failed
+            if failed is not None:
                 self._tell()
-            else:
-                self.error = None
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _make(self, layers: Sequence[str], label: str) -> Sequence[BackupId]:
+    async def _make_by_clock(self) -> None:
+        if (await (await self.vault()).settings()).running:
+            await self.make_due(is_start=not self._is_started)
+            self._is_started = True
+
+    async def _make(self, choose: Callable[[], Awaitable[Sequence[str]]], label: str) -> Sequence[BackupId]:
+        """Make a backup in each of the layers that `choose` gives when nobody else can make one any more."""
         await self._settled()
         projection = self._projection
         async with self.changing() as vault:
-            # Not before: what is erased meanwhile must not come into the vault after it was taken out there.
+            layers = await choose()
+            if not layers:
+                return []
             try:
+                # Not before: what is erased meanwhile must not come into the vault after it was taken out there.
                 taken = await snapshot(projection)
-                made = [await self._add(vault, taken, layer, label) for layer in layers]
+                made = await self._add(vault, taken, layers, label)
             except CorruptError as error:
                 kept = await self._keep(vault, label)
                 raise CorruptError(f"{error.message} What can be read is kept in the backup {kept}.", **error.details, kept=kept) from error
@@ -280,14 +303,14 @@ class Backups:
         self._tell()
         return made
 
-    async def _add(self, vault: Vault, taken: Snapshot, layer: str, label: str) -> BackupId:
+    async def _add(self, vault: Vault, taken: Snapshot, layers: Sequence[str], label: str) -> Sequence[BackupId]:
         projection = self._projection
         try:
-            return await vault.add(taken, layer, label, projection.platform.now_ms())
+            return await vault.add(taken, layers, label, projection.platform.now_ms())
         except QuotaError:
             if not await projection.checkpoints.make_room():
                 raise
-            return await vault.add(taken, layer, label, projection.platform.now_ms())
+            return await vault.add(taken, layers, label, projection.platform.now_ms())
 
     async def _keep(self, vault: Vault, label: str) -> str:
         log, schema = self._projection.log, self._projection.schema

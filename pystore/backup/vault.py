@@ -12,8 +12,8 @@ What could be read of a damaged log is one as well, in a layer of its own: its h
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from pystore import codec
 from pystore.backup.chunks import Chunk, Made, in_order, kept_of, made_of, missing, runs_of
 from pystore.backup.format import NOT_WHOLE, FeedHead, Header, footer_line, footer_of
 from pystore.backup.layers import DAMAGED as LAYER_OF_DAMAGED
-from pystore.backup.layers import TIMED, BackupId, Settings, superfluous
+from pystore.backup.layers import BackupId, Settings, superfluous
 from pystore.backup.save import Snapshot, jsonl
 from pystore.clock import iso_of_ms
 from pystore.compression import compress, decompress
@@ -59,7 +59,7 @@ class Manifest(pydantic.BaseModel):
 
 
 class Vault:
-    """The backups in `storage`. Whoever makes or removes some holds `storage.exclusive()`."""
+    """The backups in `storage`. Whoever makes or removes some holds it: `changing`, or `storage.exclusive()`."""
 
     def __init__(self, storage: VaultStorage, breathe: Callable[[], Awaitable[None]]) -> None:
         self.storage = storage
@@ -124,18 +124,27 @@ class Vault:
 
     # -- making and removing
 
-    async def add(self, snapshot: Snapshot, layer: str, label: str, now_ms: int) -> BackupId:
-        """Keep a backup of `snapshot`; all of it is there and was read back on return, or nothing is. For one who holds `exclusive`.
+    @asynccontextmanager
+    async def changing(self) -> AsyncGenerator[None]:
+        """Hold `exclusive`. What was begun and failed takes no space."""
+        async with self.storage.exclusive():
+            try:
+                yield
+            except Exception:
+                await self.sweep()
+                raise
 
-        What earlier backups share with one made by the clock was checked within a day; for any other one it is checked now.
+    async def add(self, snapshot: Snapshot, layers: Sequence[str], label: str, now_ms: int) -> list[BackupId]:
+        """Keep a backup of `snapshot` in each of `layers`; for one who holds the vault.
+
+        All of it is there and was read back on return, also what earlier backups have of it, or nothing is.
         """
         kept = await self._kept(snapshot, await self.storage.sizes(CHUNKS))
-        if layer not in TIMED:
-            kept = {replica: [chunk async for chunk in self._good(run)] for replica, run in kept.items()}
+        kept = {replica: [chunk async for chunk in self._good(run)] for replica, run in kept.items()}
         chunks = [chunk for run in kept.values() for chunk in run]
         feeds = {replica: head.seq for replica, head in snapshot.header.replicas.items()}
         chunks += [await self._put(made) async for made in missing(snapshot.bodies, feeds, kept, self._breathe)]
-        return await self._name(snapshot.header, snapshot.epoch, chunks, layer, label, now_ms)
+        return [await self._name(snapshot.header, snapshot.epoch, chunks, layer, label, now_ms) for layer in layers]
 
     async def keep(self, header: Header, epoch: str, events: Iterable[Recorded], label: str, now_ms: int) -> BackupId:
         """Keep what could be read of a damaged log; all of it was read back on return. For one who holds `exclusive`.

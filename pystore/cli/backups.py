@@ -50,8 +50,10 @@ async def due(store: StoreFile, schema: Application = THE_ASSISTANT, as_json: As
     """Make the backups that the clock asks for, if something changed: to be run by the system's own clock (cron)."""
     with Progress(quiet=as_json) as progress:
         async with open_store(store, schema, progress) as opened:
-            made = await opened.backups.make_due()
-            await opened.backups.verify_due()
+            try:
+                made = await opened.backups.make_due()
+            finally:
+                await opened.backups.verify_due()
     answer(made, made or ["None is due, or nothing changed."], as_json=as_json)
 
 

@@ -324,6 +324,28 @@ async def test_at_the_start_one_of_each_layer_is_made_and_nothing_twice(platform
         assert await store.backups.make_due() == []
 
 
+async def test_two_windows_that_look_at_the_clock_at_once_make_one_backup_of_each_layer(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        async with await Store.open(SCHEMA, "a", platform=platform) as other:
+            made = await asyncio.gather(*(one.backups.make_due(is_start=True) for one in (store, other)))
+            assert sorted(map(len, made)) == [0, 4]
+            assert len(await store.backups.list()) == 4
+
+
+async def test_what_backups_share_is_read_back_before_one_is_said_to_be_good(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note(index) for index in range(128)])
+        await store.backups.make_due()
+        name = damage(platform, "chunks/")
+        await store.append(note("later"))
+        clock.advance(15 * MINUTE)
+        (made,) = await store.backups.make_due()
+        assert sha256(platform.vaults["a"][name]).hexdigest() == name.removeprefix("chunks/"), "made anew"
+        assert (await store.backups.list())[0]["verified"]["good"]
+        assert (await store.backups.verify(made))["events"] == 129
+
+
 async def test_one_is_made_on_start_up_whatever_the_clock_says(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"))
@@ -454,6 +476,51 @@ async def test_when_space_is_short_checkpoints_go_first(platform: MemoryPlatform
         plan.at, plan.only = 1, "vault write"
         await store.backups.create()
         assert len(await store.log.storage.checkpoints()) == 1
+
+
+async def test_backups_that_fail_again_and_again_take_no_space(platform: MemoryPlatform) -> None:
+    plan = Plan(kind="quota", only="vault write", is_sticky=True)
+    async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+        await store.append([note(index) for index in range(50)])
+        await store.backups.create()
+        before = dict(platform.vaults["a"])
+        for round_ in range(5):
+            await store.append(note(f"round {round_}"))
+            plan.at, plan.done = 2, 0  # a chunk has room, what names it has none
+            with pytest.raises(QuotaError):
+                await store.backups.make_due()
+            plan.at = 0
+            assert platform.vaults["a"] == before
+
+
+async def test_what_a_killed_window_left_goes_with_the_check_of_the_day(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        await store.backups.create()
+        before = set(platform.vaults["a"])
+        platform.vaults["a"][f"chunks/{'0' * 64}"] = b"of a backup that was never named"
+        clock.advance(DAY)
+        assert await store.backups.verify_due()
+        assert set(platform.vaults["a"]) == before
+
+
+async def test_backups_are_checked_also_while_none_can_be_made(
+    platform: MemoryPlatform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pystore.backup.backups.FIRST_AFTER_S", 0)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note(index) for index in range(100)])
+        made = await store.backups.create()
+        damage(platform, "chunks/")
+        await store.append(note("later"))
+        platform.kept["a"].segments.pop(1)
+        clock.advance(DAY)
+        told = asyncio.Event()
+        store.backups.on_change(lambda: told.set() if store.backups.error is not None else None)
+        store.backups.follow_clock()
+        await told.wait()
+        assert isinstance(store.backups.error, CorruptError)
+        assert [one["verified"]["good"] for one in await store.backups.list() if one["id"] == made["id"]] == [False]
 
 
 async def test_what_a_failed_round_of_the_clock_says_is_told(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
