@@ -142,7 +142,10 @@ class VaultStorage(Protocol):
         ...
 
     async def sizes(self, folder: str) -> dict[str, int]:
-        """The files of a folder, by name without the folder's, with their sizes in bytes. Empty if there is no such folder."""
+        """The files of a folder, by name without the folder's, with their sizes in bytes. Empty if there is no such folder.
+
+        What was being written when somebody was killed is among them, under a name of its own or without content: see `Vault.sweep`.
+        """
         ...
 
     async def delete(self, name: str) -> None:

@@ -35,6 +35,8 @@ from pystore.progress import Progress
 from pystore.segment import events_in
 
 CHUNKS, BACKUPS, DAMAGED = "chunks", "backups", "damaged"
+UNFINISHED = (".new", ".crswap")
+"""How names of files end that were being written, in a folder and in a browser. In a browser the file itself is there, and empty."""
 LIVES = 10
 """Of so many lives of a log, this one included, the newest good backup stays whatever the layers keep."""
 SETTINGS, VERIFIED = "state/settings.json", "state/verified.json"
@@ -71,7 +73,7 @@ class Vault:
 
     async def ids(self) -> list[BackupId]:
         """All backups, the oldest first."""
-        found = (BackupId.parse(name) for name in await self.storage.sizes(BACKUPS))
+        found = (BackupId.parse(name) for name, size in (await self.storage.sizes(BACKUPS)).items() if size)
         return sorted(one for one in found if one is not None)
 
     async def manifest(self, id_: BackupId) -> Manifest:
@@ -247,7 +249,13 @@ class Vault:
         return set(list(last.values())[:LIVES])
 
     async def sweep(self) -> None:
-        """Remove chunks that no backup names; none while a backup cannot be read: it may name them. For one who holds `exclusive`."""
+        """Remove what was only begun, and chunks that no backup names; for one who holds `exclusive`.
+
+        No chunks while a backup cannot be read: it may name them.
+        """
+        for name, size in (await self.storage.sizes(BACKUPS)).items():
+            if not size or name.endswith(UNFINISHED):
+                await self.storage.delete(f"{BACKUPS}/{name}")
         try:
             named = {chunk.sha256 for id_ in await self.ids() for chunk in (await self.manifest(id_)).chunks}
         except CorruptBackupError:

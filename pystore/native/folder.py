@@ -83,8 +83,12 @@ class FolderVault:
             _sync(path.parent)
 
     def _sizes(self, folder: Path) -> dict[str, int]:
+        sizes = {}
         with self._translated():
-            return {path.name: path.stat().st_size for path in folder.glob("*") if path.suffix != _NEW} if folder.exists() else {}
+            for path in folder.glob("*"):
+                with contextlib.suppress(FileNotFoundError):  # it was finished or removed in this moment
+                    sizes[path.name] = path.stat().st_size
+        return sizes
 
     def _delete(self, path: Path) -> None:
         with self._translated():

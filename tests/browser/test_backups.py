@@ -334,3 +334,29 @@ def test_backups_are_made_by_the_clock_from_the_start(page: Page, site: str) -> 
     assistant.append(*a_conversation("one", "One", "Hello"))
     assistant.room("Data")
     expect(page.get_by_role("list", name="Backups").get_by_role("listitem").first).to_be_visible(timeout=2 * PATIENCE_MS)
+
+
+def test_what_a_killed_browser_left_half_written_does_not_survive_erasing(launch: Launch, client_site: str, tmp_path: Path) -> None:
+    client = Client(launch(tmp_path).pages[0], client_site)
+    client.open()
+    (secret,) = client.append(note("1"))
+    client.run("return store.backups.create()")
+    client.run("""
+        let vault = await navigator.storage.getDirectory();
+        for (const name of ['pystore-vault', 'log-notes']) vault = await vault.getDirectoryHandle(name);
+        for (const [folder, name] of [['chunks', '0'.repeat(64)], ['backups', '000002-auto-0192f3a4b5c6']]) {
+          const file = await (await (await vault.getDirectoryHandle(folder)).getFileHandle(name, { create: true })).createWritable();
+          await file.write('half of it');
+        }
+    """)
+    assert client.run("return store.backups.stats()")["count"] == 1, "while it is being written"
+    kill(tmp_path)
+    client = Client(launch(tmp_path).pages[0], client_site)
+    left = client.run(FILES_OF_THE_VAULT)
+    assert any(name.endswith(".crswap") for name in left), left
+    client.open()
+    assert len(client.run("return store.backups.list()")) == 1
+    client.run("return store.erase(a)", secret["id"])
+    files = client.run(FILES_OF_THE_VAULT)
+    assert len(left) > len(files)
+    assert not [name for name in files if "crswap" in name or "0" * 64 in name or "000002" in name]

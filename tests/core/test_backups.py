@@ -504,6 +504,20 @@ async def test_what_a_killed_window_left_goes_with_the_check_of_the_day(platform
         assert set(platform.vaults["a"]) == before
 
 
+async def test_a_backup_that_a_killed_window_had_only_begun_is_none_and_goes(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        first = await store.backups.create()
+        begun = {"backups/000002-auto-0192f3a4b5c6": b"", "backups/000003-auto-0192f3a4b5c6.new": b"half", f"chunks/{'0' * 64}.new": b"x"}
+        platform.vaults["a"].update(begun)
+        assert [one["id"] for one in await store.backups.list()] == [first["id"]]
+        await store.append(note("2"))
+        second = await store.backups.create()
+        await store.backups.remove(first["id"])
+        assert begun.keys().isdisjoint(platform.vaults["a"])
+        assert await store.backups.verify() == {"good": [second["id"]], "damaged": {}, "partial": []}
+
+
 async def test_backups_are_checked_also_while_none_can_be_made(
     platform: MemoryPlatform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,3 +91,17 @@ async def test_the_wall_clock_is_in_milliseconds_since_1970() -> None:
 def test_a_process_has_one_default_platform() -> None:
     assert isinstance(default_platform(), NativePlatform)
     assert default_platform() is default_platform()
+
+
+async def test_what_a_killed_process_left_half_written_does_not_survive_erasing(tmp_path: Path) -> None:
+    platform = NativePlatform(tmp_path)
+    async with await Store.open(SCHEMA, "alice", platform=platform) as store:
+        (secret,) = await store.append(note("1", "SECRET WORDS"))
+        await store.backups.create()
+        chunk = next((tmp_path / "alice.pystore.vault" / "chunks").iterdir())
+        chunk.with_name(f"{chunk.name}.new").write_bytes(chunk.read_bytes())
+        chunk.with_name(f"{'0' * 64}.new").write_bytes(chunk.read_bytes()[:-1])
+        await store.erase([secret.id])
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path.name for path in files if b"SECRET WORDS" in path.read_bytes()]
+    assert not [path.name for path in files if path.suffix == ".new"]

@@ -180,7 +180,7 @@ function fileSystem(log) {
       /** @type {[string, number][]} */ const found = [];
       if (at) {
         for await (const [name, handle] of at.entries()) {
-          if (!(handle instanceof FileSystemFileHandle) || name.endsWith('.crswap')) continue;
+          if (!(handle instanceof FileSystemFileHandle)) continue;
           const file = await handle.getFile().catch(absent);
           if (file) found.push([name, file.size]);
         }
