@@ -88,10 +88,13 @@ def _loss(lost: Sequence[Span], found: Readable) -> CorruptError:
             "a backup. Everything else is whole, and can be gone on with.", missing=missing, unchained=unchained, counts=counts,
         )
     told = ", ".join([*missing[:5], *(["..."] if len(missing) > 5 else [])])
-    behind = f" {len(unchained):,} that come after them in the same feeds can be read, but not gone on with." if unchained else ""
+    words = [
+        f"{len(missing):,} events are damaged and in no backup: {told}." if missing else "",
+        f"{len(unchained):,} others can be read, but nothing undamaged leads up to them." if unchained else "",
+        "Everything that can be read can be saved. What comes before them can be gone on with.",
+    ]
     return CorruptError(
-        f"{len(missing):,} events are damaged and in no backup: {told}.{behind} Everything that can be read can be saved; "
-        "all that comes before them can be gone on with.",
+        " ".join(filter(None, words)),
         missing=missing[:MOST_TOLD], unchained=unchained[:MOST_TOLD], counts=counts,
     )
 

@@ -156,6 +156,7 @@ class Vault:
         same = [
             id_ for id_, manifest in (await self.manifests()).items()
             if id_.layer == LAYER_OF_DAMAGED and (manifest.epoch, manifest.header.damage) == (epoch, header.damage)
+            and manifest.header.counts.events <= header.counts.events
         ]
         feeds: dict[str, dict[int, Recorded]] = {}
         for event in events:

@@ -30,5 +30,7 @@ async def repair(
         answer({"file": str(save)}, [f"All that can be read is in {save}."], as_json=as_json)
         return
     report = await recovery.repair(OneFile(store), store.stem, accept_loss=accept_loss)
+    kept = f" What could be read is in the backup {report['kept']}." if report["kept"] else ""
     lost = f", {counted(len(report['lost']), 'event')} lost" if report["lost"] else ""
-    answer(report, [f"{counted(report['repaired'], 'event')} came back from backups; {report['events']:,} in all{lost}."], as_json=as_json)
+    back = f"{counted(report['repaired'], 'event')} came back from backups; {report['events']:,} in all{lost}.{kept}"
+    answer(report, [back], as_json=as_json)
