@@ -10,7 +10,9 @@ from tests.support.client_page import Client, note
 
 EVENTS = 20_000
 MOST_MS = 50
-"""How long one slice may take. A few may take longer where other programs keep the machine busy."""
+"""How long one slice may take; twice that where other programs keep the machine busy."""
+WHOLE = 3
+"""Slices that are not cut, because the view is copied, taken over, and let go as a whole."""
 
 COUNT_TURNS = """() => {
   const turn = pystore_host.turn.bind(pystore_host);
@@ -54,7 +56,9 @@ def test_pages_are_answered_while_everything_is_checked(launch: Launch, client_s
     slices = sorted(worker.evaluate("() => slices"))
     assert len(slices) > 2 * EVENTS / SLICE_EVENTS
     assert answer["asked"] > len(slices) / 10
-    assert slices[len(slices) * 9 // 10] < MOST_MS, f"the longest took {slices[-1]:.0f} ms"
+    longest = [round(ms) for ms in slices[-10:]]
+    assert slices[len(slices) * 9 // 10] < MOST_MS, longest
+    assert slices[-1 - WHOLE] < 2 * MOST_MS, longest
 
     stopped = client.refused("store.verify({ signal: AbortSignal.timeout(200) })")
     assert stopped["code"] == "CancelledError"
