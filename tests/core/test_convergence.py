@@ -376,6 +376,7 @@ class Replicas(RuleBasedStateMachine):
         self.loop.run(self.met())
         self.apart = 0
 
+    @precondition(lambda self: self.apart > 8)
     @rule()
     def exchange_without_what_erases(self) -> None:
         """Everyone gets everything but the feeds that erase something: what anyone has without content, nobody has with it."""
