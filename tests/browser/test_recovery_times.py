@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import BrowserContext
@@ -13,7 +14,8 @@ from tests.support.client_page import Client
 
 EVENTS = 100_000
 WITHIN_S = 60.0
-STAGES = ("a month ago", "a week ago", "a day ago", "an hour ago")
+STAGES = {"a month": ("weekly", 31 * 24 * 60), "a week": ("daily", 8 * 24 * 60), "a day": ("hourly", 25 * 60), "an hour": ("auto", 61)}
+"""How long ago, in words and minutes, and the layer of the backup that is gone back to."""
 APPEND = """
 for (let done = 0; done < b; done += 5000) {
   await store.append(Array.from({ length: 5000 }, (_, i) => ({
@@ -52,6 +54,16 @@ class Device:
     def window(self) -> Client:
         return Client.in_new_window(self.context, self.site, "dedicated")
 
+    def at(self, minutes_ago: int) -> Client:
+        """A new window whose clock is so far behind, with the log open in it."""
+        self.client.page.close()
+        self.client = self.window()
+        self.client.open("another")  # so that there is a worker
+        (worker,) = self.client.page.workers
+        worker.evaluate("(behind) => { const now = Date.now; Date.now = () => now() - behind; }", minutes_ago * 60_000)
+        self.client.open()
+        return self.client
+
     def meanwhile(self, script: str) -> None:
         """Close the window, do something to what is kept, and open another one."""
         self.client.page.close()
@@ -68,20 +80,26 @@ class Device:
 @pytest.mark.timeout(600)
 def test_100_000_events_are_back_within_a_minute_whatever_happened(context: BrowserContext, client_site: str) -> None:
     device = Device(context, client_site)
+    for stage, (_, minutes) in STAGES.items():
+        client = device.at(minutes)
+        client.run("return store.backups.stop()")  # so that none is made in the midst of it
+        client.run(APPEND, stage, EVENTS // len(STAGES))
+        client = device.at(minutes)
+        client.run("return store.backups.start()")
+        client.wait("(await store.backups.list()).some(({ layer, events }) => layer === 'auto' && events === a)", device.count())
+    device.meanwhile("")
     device.client.open()
-    backups = {}
-    for stage in STAGES:
-        device.client.run(APPEND, stage, EVENTS // len(STAGES))
-        backups[stage] = device.client.run("return store.backups.create(a)", stage)["id"]
     device.client.run("""
         const root = await navigator.storage.getDirectory();
         await store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
         while (!(await store.stats()).bytes.checkpoints) await new Promise((resolve) => setTimeout(resolve, 100));
     """)
 
-    for number, stage in enumerate(STAGES, 1):
-        with within_a_minute(f"going back to {stage}"):
-            device.client.run("return store.backups.restore(a, 'replace')", backups[stage])
+    for number, (stage, (layer, minutes)) in enumerate(STAGES.items(), 1):
+        then = (datetime.now(UTC) - timedelta(minutes=minutes - 1)).isoformat()
+        backup = next(one for one in device.client.run("return store.backups.list()") if one["layer"] == layer and one["time"] < then)
+        with within_a_minute(f"going back {stage}"):
+            device.client.run("return store.backups.restore(a, 'replace')", backup["id"])
         assert device.count() == number * EVENTS // len(STAGES)
 
     (made,) = device.client.append({"type": "note.added", "data": {"note_id": "last", "text": "deleted by accident"}})
