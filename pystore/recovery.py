@@ -57,7 +57,7 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
             if is_loss and not accept_loss:
                 raise _loss(lost, found)
             if WAITING in found.unread:
-                await vault.put_aside(f"waiting-{os.urandom(4).hex()}", found.meta[WAITING])
+                await vault.put_aside(f"waiting-{os.urandom(4).hex()}", found.meta.unchecked(WAITING))
             for number, body in found.damaged.items():
                 await vault.put_aside(f"record-{number}-{os.urandom(4).hex()}", body)
             kept = None

@@ -14,6 +14,7 @@ from pystore.backup.restore import check_file
 from pystore.errors import CorruptBackupError, CorruptError, QuotaError
 from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
+from pystore.records import Records
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
@@ -222,7 +223,7 @@ async def test_a_damaged_record_of_what_waits_is_told_and_kept_and_what_a_backup
     assert meta["waiting"] == damaged
     report = await recovery.repair(platform, "a", accept_loss=True)
     assert report["lost"] == []
-    assert damaged in platform.vaults["a"].values()
+    assert Records({"waiting": damaged}).unchecked("waiting") in platform.vaults["a"].values()
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         assert [one["id"] for one in await store.waiting()] == [parse_line(line).id]
         kept = next(one for one in await store.backups.list() if one["id"] == report["kept"])
@@ -239,7 +240,7 @@ async def test_what_waits_is_among_what_can_be_read(platform: MemoryPlatform, cl
 async def test_a_damaged_version_document_is_that_of_the_newest_backup_again(platform: MemoryPlatform) -> None:
     lines = await kept_log(platform)
     meta = platform.kept["a"].meta
-    before, meta["versions"] = meta["versions"], b"{nonsense"
+    before, meta["versions"] = Records(meta)["versions"], b"{nonsense"
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
     await recovery.repair(platform, "a")

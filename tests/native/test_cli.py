@@ -545,7 +545,7 @@ def test_a_lost_store_is_restored_from_its_backups(lost: Path, tmp_path: Path) -
 
 def test_a_store_whose_loss_was_noted_is_restored_from_its_backups(lost: Path, backup: Path) -> None:
     async def note() -> None:
-        async with await Store.open(schema, "lost", platform=NativePlatform(lost.parent)) as store:
+        async with await Store.open(schema, "lost", platform=NativePlatform(lost.parent), recover=True) as store:
             await store.backups.restore((await store.backups.list())[0]["id"])
             store.backups.follow_clock()
             await store.upkeep()
