@@ -169,16 +169,15 @@ def set_up_site_test_wheels() -> Path:
 
 
 def installed_browser() -> str | None:
-    """The path of an installed Chromium or Chrome, else of Playwright's own, else None."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    for path in MAC_BROWSERS:
-        if Path(path).is_file():
-            return path
-    ask = "from playwright.sync_api import sync_playwright as p\nwith p() as it: print(it.chromium.executable_path)"
-    path = subprocess.run([PYTHON, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
-    return path if path and Path(path).is_file() else None
+    """The path of an installed Chromium or Chrome that starts, else of Playwright's own, else None."""
+
+    def candidates() -> Iterator[str | None]:
+        yield from map(shutil.which, BROWSERS)
+        yield from MAC_BROWSERS
+        ask = "from playwright.sync_api import sync_playwright as p\nwith p() as it: print(it.chromium.executable_path)"
+        yield subprocess.run([PYTHON, "-c", ask], capture_output=True, text=True, check=False).stdout.strip()
+
+    return next((path for path in candidates() if path and Path(path).is_file() and runs(path)), None)
 
 
 def set_up_browser() -> str:
@@ -190,7 +189,7 @@ def set_up_browser() -> str:
         say("no Chromium or Chrome found; fetching Playwright's ...")
         with contextlib.suppress(SetUpError):
             run(PYTHON, "-m", "playwright", "install", "chromium")
-        if (path := installed_browser()) and runs(path):
+        if path := installed_browser():
             return path
         if os.geteuid() == 0 and shutil.which("apt-get"):
             say("installing Debian's chromium ...")

@@ -93,25 +93,37 @@ def test_a_command_that_fails_is_shown_with_its_words() -> None:
 
 
 def test_the_browser_is_an_installed_one_if_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chrome = tmp_path / "google-chrome"
-    chrome.write_text("#!/bin/sh\n")
-    chrome.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    browser(tmp_path / "chromium", "exit 127  # a library of the system is missing")
+    chrome = browser(tmp_path / "google-chrome", "exit 0")
 
     assert build.installed_browser() == str(chrome)
 
 
-def test_without_any_browser_the_error_says_what_to_install(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("there", [True, False], ids=["with one that cannot start", "without any"])
+def test_without_a_browser_that_starts_the_error_says_what_to_install(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
     def fails(*command: str | Path, **environment: str) -> None:
         raise build.SetUpError(f"{command} {environment}")
 
     monkeypatch.setattr(build, "set_up_python", lambda: None)
-    monkeypatch.setattr(build, "installed_browser", lambda: None)
-    monkeypatch.setattr(build, "run", fails)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(build, "run", fails)  # nothing is fetched
+    monkeypatch.setattr(build, "MAC_BROWSERS", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path / "none"))
+    if there:
+        browser(tmp_path / "chromium", "exit 127")
 
     with pytest.raises(build.SetUpError, match="need Chromium or Chrome: install one"):
         build.set_up_browser()
+
+
+def browser(path: Path, script: str) -> Path:
+    """What stands for a browser: a script."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
 
 
 @pytest.mark.parametrize("arguments", [["--app", "notes:schema", "--wheel", "missing.whl"], ["--page", "missing"]])
