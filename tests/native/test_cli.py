@@ -19,6 +19,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pystore.assistant import schema
+from pystore.cli.terminal import Progress
 from pystore.cli import app
 from pystore.cli.shared import new_file
 from pystore.event import parse_line
@@ -270,6 +271,18 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path, store: Path) -> None
 ])
 def test_wrong_usage_is_told_from_refusal(arguments: list[str]) -> None:
     assert pystore(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(("command", "says"), [("import", "had come in until then is kept"), ("verify", "left no trace")])
+def test_what_was_stopped_says_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path, command: str, says: str) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "__call__", stopped)
+    arguments = (EXPORT, tmp_path / "new.pystore") if command == "import" else (store,)
+    result = pystore(command, *arguments)
+    assert result.exit_code == 1
+    assert says in result.stderr
 
 
 def test_another_application_is_named_by_its_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backup: Path) -> None:

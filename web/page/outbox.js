@@ -10,8 +10,8 @@ import { recallAll, remember } from './last_seen.js';
 /** @typedef {{ batch: string, conversation: string, title: string | null, message: MessageRow, events: NewEvent[] }} Waiting */
 
 const PREFIX = 'pystore/outbox/';
-/** Errors after which the same batch can never be stored: it goes back to the person. */
-const FINAL = new Set(['ValidationError', 'UnknownTypeError', 'ConstraintError', 'HandlerError', 'ReadOnlyError', 'NewerVersionError']);
+/** Errors after which the same batch may never be stored: it goes back to the person. */
+const FINAL = new Set(['ValidationError', 'UnknownTypeError', 'ConstraintError', 'HandlerError', 'ReadOnlyError', 'NewerVersionError', 'ConflictError']);
 /** Errors after which the store has to be opened again. */
 const LOST = new Set(['ClosedError', 'UnavailableError', 'CorruptError']);
 
@@ -48,7 +48,9 @@ export class Outbox {
   /** Add one, and send it as soon as that is possible. @param {Omit<Waiting, 'batch'>} one */
   add(one) {
     const waiting = { ...one, batch: crypto.randomUUID() };
-    remember(`${PREFIX}${this.app.log}/${waiting.batch}`, waiting);
+    if (!remember(`${PREFIX}${this.app.log}/${waiting.batch}`, waiting)) {
+      this.app.notice('news', 'Keep this window open until your message is saved.', 'The browser has no room to keep it meanwhile.');
+    }
     this._waiting = [...this.waiting, waiting];
     this.app.changed();
     void this.send();
