@@ -1,4 +1,4 @@
-/** The JavaScript client of pystore. Every rejection is a `PyStoreError`. */
+/** The JavaScript client of pystore. Every rejection is a `PyStoreError`, arguments of a wrong type included (`ValidationError`). */
 
 export class PyStoreError extends Error {
   constructor(code: string, message: string, details?: Record<string, any>);

@@ -19,6 +19,7 @@ from pyodide.ffi import to_js
 
 from pystore import codec, recovery
 from pystore.appender import Appended
+from pystore.browser.arguments import check
 from pystore.browser.loop import run_now, shorten_turns
 from pystore.browser.verbs import KEPT, VERBS, Call
 from pystore.errors import ClosedError, PyStoreError, StorageError, ValidationError
@@ -138,7 +139,7 @@ async def open_store(log: str, schema: str, options: str, quarantine: str, progr
 def query(log: str, sql: str, parameters: str) -> str:
     """The rows of a query. Synchronous: no turn of the event loop between question and answer."""
     try:
-        return _store(log).query_json(sql, _parameters(parameters)).decode()
+        return _store(log).query_json(sql, _parameters(sql, parameters)).decode()
     except Exception as error:  # noqa: BLE001
         return _failure(error)
 
@@ -147,7 +148,7 @@ def watch(log: str, key: int, sql: str, parameters: str, listener: Callable[[str
     """Tell `listener` the rows as JSON, now and whenever they changed, until `unwatch`."""
     try:
         store = _store(log)
-        _opened[log].stops[key] = store.watch(sql, _parameters(parameters), lambda rows: listener(rows.decode()))
+        _opened[log].stops[key] = store.watch(sql, _parameters(sql, parameters), lambda rows: listener(rows.decode()))
     except Exception as error:  # noqa: BLE001
         return _failure(error)
     return "null"
@@ -204,7 +205,7 @@ async def at(log: str, key: int, moment: str) -> str:
 def query_at(log: str, key: int, sql: str, parameters: str) -> str:
     """The rows of a query, on what was there at a past moment."""
     try:
-        rows: bytes = _moment(log, key).query_json(sql, _parameters(parameters))
+        rows: bytes = _moment(log, key).query_json(sql, _parameters(sql, parameters))
         return rows.decode()
     except Exception as error:  # noqa: BLE001
         return _failure(error)
@@ -287,6 +288,7 @@ async def _damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> N
 
 
 async def _call(log: str, verb: str, call: Call) -> Any:
+    check(verb, call.args)
     answer = await VERBS[verb](await _opened_store(log), call)
     return {**answer, "moments": len(_opened[log].moments)} if verb == "stats" and log in _opened else answer
 
@@ -294,6 +296,7 @@ async def _call(log: str, verb: str, call: Call) -> Any:
 async def _open(
     log: str, schema: str, options: dict[str, Any], quarantine: dict[str, int], progress: Callable[[str, int, int], None]
 ) -> dict[str, Any]:
+    check("open", options)
     await _drop_if_lost(log)
     opened = _opened.get(log)
     if opened is None:
@@ -322,6 +325,7 @@ async def _open(
 
 
 async def _at(log: str, key: int, wanted: str | int) -> Any:
+    check("at", {"moment": wanted})
     store: Store = await _opened_store(log)
     moment = await store.at(wanted)
     if (opened := _opened.get(log)) is None or not opened.store.done() or opened.store.result() is not store:
@@ -416,6 +420,7 @@ def _moment(log: str, key: int) -> Any:
 
 
 async def _append(log: str, events: bytes, batch: str | None, durability: Durability) -> list[Appended]:
+    check("append", {"batch": batch, "durability": durability})
     return await (await _opened_store(log)).append_json(events, batch=batch, durability=durability)
 
 
@@ -446,5 +451,9 @@ def _failed(code: str, message: str, details: Any = None) -> str:
         return "!" + codec.encode({**told, "details": {"repr": repr(details)}}).decode()
 
 
-def _parameters(parameters: str) -> Any:
-    return () if parameters == "[]" else load(parameters.encode())
+def _parameters(sql: Any, parameters: str) -> Any:
+    if parameters == "[]" and isinstance(sql, str):
+        return ()
+    given = load(parameters.encode())
+    check("query", {"sql": sql, "parameters": given})
+    return given

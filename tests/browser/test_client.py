@@ -41,6 +41,15 @@ def test_what_was_appended_is_found_and_there_after_a_reload(client: Client) -> 
     assert client.states()[-1] == "ready"
 
 
+@pytest.mark.parametrize("worker", ["shared", "dedicated"])
+def test_one_is_told_how_python_was_started(page: Page, client_site: str, worker: str) -> None:
+    client = Client(page, client_site, worker, boot="plain")
+    client.open()
+    boot = client.run("return (await store.stats()).boot")
+    assert (boot["how"], boot["reason"]) == ("plain", "asked for")
+    assert boot["timings"]["ready"] > 0
+
+
 def test_a_repeated_batch_is_stored_once(client: Client) -> None:
     first = client.append(note("1"), batch="only-once")
     assert client.append(note("1"), batch="only-once") == first
@@ -120,12 +129,42 @@ def test_a_query_only_reads_and_ends(one_client: Client, sql: str) -> None:
     assert one_client.notes() == ["1"]
 
 
+@pytest.mark.parametrize("asked", [
+    "store.events({ limit: '5' })", "store.events({ limit: -1 })", "store.events({ types: 'note.added' })", "store.events({ nothing: 1 })",
+    "store.events({ limit: 5n })", "store.activity({ buckets: 0 })", "store.at(null)", "store.at({})", "store.at(1.5)", "store.at(1n)",
+    "store.restoreTo(undefined)", "store.rename(7)", "store.undo(7)", "store.undo([null])", "store.erase({})",
+    "store.save({ gzip: 'yes' })",
+    "store.restore(new Blob([]), { mode: 'guess' })", "store.append([], { durability: 'perhaps' })", "store.append([], { batch: 7 })",
+    "store.query(7)", "store.query('SELECT ?', 7)", "store.query('SELECT ?', null)", "store.query('SELECT ?', [1n])",
+    "store.backups.create(7)", "store.backups.restore(null)", "store.backups.verify(7)", "store.backups.configure({ keep: 3 })",
+    "store.migrate({ dryRun: 1 })", "store.importFile(new Blob(['{}']), { name: 7 })", "client.openStore('other', { maxFutureMs: 'long' })",
+])
+def test_what_is_no_argument_is_refused_as_such(one_client: Client, asked: str) -> None:
+    assert one_client.refused(asked)["code"] == "ValidationError", asked
+    one_client.append(note("1"))
+    assert one_client.notes() == ["1"]
+
+
+def test_a_query_that_cannot_be_encoded_is_told_to_who_watches_it(one_client: Client) -> None:
+    one_client.run("window.failed = null; store.watch('SELECT ?', [1n], () => {}, (error) => { window.failed = error.code; })()")
+    assert one_client.run("return failed") == "ValidationError"
+
+
 def test_keys_that_name_a_prototype_are_keys_like_others(client: Client) -> None:
     data = '{"note_id": "1", "text": "a", "more": {"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}}}'
     client.run("return store.append([{ type: 'note.added', data: JSON.parse(a) }])", data)
     assert client.run("return ({}).polluted === undefined && Object.polluted === undefined")
     assert client.run("const [event] = await store.events(); return Object.keys(event.data.more)") == ["__proto__", "constructor"]
-    assert client.query('SELECT 1 AS "__proto__"') == [{"__proto__": 1}] or client.run("return ({}).polluted === undefined")
+    row = client.run("""const [row] = await store.query('SELECT 1 AS "__proto__"'); return [Object.keys(row), row instanceof Object]""")
+    assert row == [["__proto__"], True]
+
+
+def test_what_all_objects_share_cannot_be_changed_in_the_worker(page: Page, client_site: str) -> None:
+    client = Client(page, client_site, "dedicated")
+    client.open()
+    assert page.workers[-1].evaluate("Object.isFrozen(Object.prototype)")
+    client.append(note("1"))
+    assert client.notes() == ["1"]
 
 
 def test_a_saved_file_restores_the_same_log_elsewhere(launch: Launch, client_site: str) -> None:

@@ -149,6 +149,7 @@ export class Supervisor {
     const worker = pyodide.pyimport('pystore.browser.worker');
     worker.start();
     this.#marker = worker.marker.getBuffer('u8').data.byteOffset;
+    Object.freeze(Object.prototype); // no data, whatever their keys, can change what all objects share
     const { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at } = worker;
     const { catch_up, close, forget, repair, damaged_file, views_version } = worker;
     return {
