@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ EVERYTHING = (
     "SELECT * FROM conversation ORDER BY conversation_id",
     "SELECT * FROM message ORDER BY position",
     "SELECT rowid FROM message_search WHERE message_search MATCH 'restaurant' ORDER BY rowid",
+    "SELECT rowid FROM conversation_search WHERE conversation_search MATCH 'restaurant' ORDER BY rowid",
+    "SELECT * FROM pystore_import ORDER BY event_id",
+    "SELECT * FROM pystore_conflict ORDER BY replica, seq",
 )
 
 
@@ -69,7 +74,7 @@ def test_both_exports_come_in_and_go_to_a_fresh_profile_as_one_file(launch: Laun
     second.give(small, BRING_IN)
     expect(second.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
     second.page.get_by_role("button", name="Restore", exact=True).click()
-    expect(second.notices).to_contain_text("restored from")
+    expect(second.notices).to_contain_text("restored from", timeout=PATIENCE_MS)
 
     assert [second.query(sql) for sql in EVERYTHING] == rows
     second.room("Data")
@@ -276,6 +281,117 @@ def test_forgetting_asks_for_the_name_and_leaves_nothing_in_local_storage(assist
     expect(assistant.page.get_by_role("button", name="Start empty")).to_be_visible()
     assert "swordfish" not in assistant.page.evaluate("JSON.stringify(localStorage)")
     assert assistant.page.evaluate("pystore.listLogs()") == []
+
+
+def test_a_file_whose_log_cannot_be_named_here_never_goes_into_the_assistant_that_is_open(assistant: AssistantPage, tmp_path: Path) -> None:
+    assistant.start_empty()
+    assistant.append(*a_conversation("c1", "Theirs", "One"))
+    assistant.room("Data")
+    header, *lines, footer = assistant.saved_file(tmp_path).read_bytes().splitlines(keepends=True)
+    assistant.append(*a_conversation("c2", "Mine", "Two"))
+    mine = assistant.page.evaluate("window.pystore.store.log")
+    body = json.dumps({**json.loads(header), "log": "Über uns"}).encode() + b"\n" + b"".join(lines)
+    end = json.dumps({**json.loads(footer), "sha256": hashlib.sha256(body).hexdigest()}, separators=(",", ":")).encode() + b"\n"
+
+    assistant.give({"name": "theirs.jsonl", "mimeType": "application/jsonl", "buffer": body + end})
+    expect(assistant.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
+    assistant.page.get_by_role("button", name="Restore", exact=True).click()
+    expect(assistant.notices).to_contain_text("restored from")
+    assert assistant.page.evaluate("window.pystore.store.log") != mine
+    assert assistant.query("SELECT title FROM conversation") == [{"title": "Theirs"}]
+
+
+FIRST_IN_OUTBOX = """async ([events, batch]) => {
+  const { store } = window.pystore;
+  const empty = await store.save();
+  await store.append(events, { batch });
+  await store.restore(empty, { mode: 'replace' });
+  const message = { message_id: 'c1-0', parent_id: null, role: 'user', text: 'Gone', parts: null, model: null, created_at: '2026-01-02' };
+  const waiting = { conversation: 'c1', title: 'Gone', message, events, batch };
+  localStorage.setItem(`pystore/outbox/${store.log}/${batch}`, JSON.stringify(waiting));
+}"""
+
+
+def test_a_message_that_went_with_what_was_replaced_can_be_discarded_and_holds_up_no_other(assistant: AssistantPage) -> None:
+    assistant.start_empty()
+    assistant.page.evaluate(FIRST_IN_OUTBOX, [a_conversation("c1", "Gone", "Gone"), "once"])
+    assistant.page.reload()
+    expect(assistant.notices).to_contain_text("gone since a saved file took the place of everything", timeout=PATIENCE_MS)
+    assistant.append(*a_conversation("c2", "Here", "One"))
+    assistant.conversations.filter(has_text="Here").click()
+    assistant.write("Two")
+    expect(assistant.page.locator(".unsaved")).to_have_count(1)
+    assistant.page.get_by_role("button", name="Discard this message").first.click()
+    expect(assistant.page.locator(".unsaved")).to_have_count(0)
+    assert assistant.query("SELECT text FROM message ORDER BY position") == [{"text": "One"}, {"text": "Two"}]
+
+
+def test_a_message_for_which_the_browser_has_no_room_meanwhile_says_so(assistant: AssistantPage) -> None:
+    assistant.start_empty()
+    assistant.append(*a_conversation("c1", "Here", "One"))
+    assistant.conversations.filter(has_text="Here").click()
+    assistant.page.evaluate("""() => {
+      for (let size = 1 << 22; size >= 1; size >>= 1) {
+        for (let n = 0; ; n++) try { localStorage.setItem(`full ${size} ${n}`, 'x'.repeat(size)); } catch { break; }
+      }
+    }""")
+    assistant.write("Two")
+    expect(assistant.notices).to_contain_text("Keep this window open until your message is saved")
+    expect(assistant.page.locator(".unsaved")).to_have_count(0)
+    assert len(assistant.query("SELECT 1 FROM message")) == 2
+
+
+def test_a_python_that_is_ended_is_told_of_and_one_goes_on(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, f"{site}?worker=dedicated").visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("c1", "Before", "One"))
+    page.evaluate("""() => {
+      window.told = [];
+      const chip = document.querySelector('.chip-label');
+      new MutationObserver(() => told.push(chip.textContent)).observe(chip, { childList: true, characterData: true, subtree: true });
+    }""")
+    with page.expect_event("worker", timeout=PATIENCE_MS):
+        page.workers[-1].evaluate("() => { setTimeout(() => self.close(), 0); }")
+    assistant.in_step()
+    assert "Restarting" in page.evaluate("told")
+    assistant.append(*a_conversation("c2", "After", "Two"))
+    expect(assistant.conversations).to_have_count(2)
+
+
+def test_a_browser_that_gives_no_storage_is_told_of_on_the_page(page: Page, site: str) -> None:
+    def without_storage(route: Route) -> None:
+        with urllib.request.urlopen(route.request.url) as response:
+            script = response.read().decode()
+        script = "Object.defineProperty(self, 'indexedDB', { value: undefined });" + script
+        route.fulfill(body=script, content_type="text/javascript")
+
+    page.context.route("**/shared.*.js", without_storage)
+    assistant = AssistantPage(page, site).visit()
+    page.get_by_role("button", name="Start empty").click()
+    expect(assistant.chip).to_have_text("Cannot save", timeout=PATIENCE_MS)
+    expect(assistant.notices.first).to_contain_text("storage")
+
+
+@pytest.mark.parametrize(("promised", "says"), [(True, "which promised not to clear it"), (False, "it may clear it when space runs short")])
+def test_the_browser_is_asked_to_keep_the_data_once_there_are_some(page: Page, site: str, *, promised: bool, says: str) -> None:
+    page.add_init_script(f"""
+      navigator.storage.persisted = async () => Boolean(window.asked) && {json.dumps(promised)};
+      navigator.storage.persist = async () => {{ window.asked = (window.asked ?? 0) + 1; return {json.dumps(promised)}; }};
+    """)
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assert page.evaluate("window.asked") is None
+    page.get_by_role("link", name="New").click()
+    assistant.write("Where shall we go?")
+    expect(page.locator(".unsaved")).to_have_count(0)
+    assistant.write("By the sea?")
+    expect(page.locator(".unsaved")).to_have_count(0)
+    assistant.room("Data")
+    expect(page.locator(".safety .sentence")).to_contain_text(says)
+    assert page.evaluate("window.asked") == 1
+    if not promised:
+        page.get_by_role("button", name="Ask the browser to keep it").click()
+        expect(assistant.notices).to_contain_text("The browser did not promise it")
 
 
 def test_restoring_into_what_is_there_adds_or_replaces_as_chosen(assistant: AssistantPage, tmp_path: Path) -> None:

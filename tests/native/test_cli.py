@@ -19,9 +19,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pystore.assistant import schema
-from pystore.cli.terminal import Progress
 from pystore.cli import app
 from pystore.cli.shared import new_file
+from pystore.cli.terminal import Progress
 from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
 from pystore.native.platform import NativePlatform

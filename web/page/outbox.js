@@ -77,7 +77,7 @@ export class Outbox {
         } catch (error) {
           const code = /** @type {{ code?: string }} */ (error).code ?? '';
           const again = { label: 'Try again', act: () => (LOST.has(code) && log !== null ? app.open(log) : this.send()) };
-          const discard = { label: 'Discard this message', act: () => this.drop(batch) };
+          const discard = { label: 'Discard this message', act: () => { this.drop(batch); void this.send(); } };
           if (app.log === log) app.fail(error, FINAL.has(code) ? [discard, again] : [again]);
           return;
         }

@@ -149,7 +149,8 @@ export class Supervisor {
     const worker = pyodide.pyimport('pystore.browser.worker');
     worker.start();
     this.#marker = worker.marker.getBuffer('u8').data.byteOffset;
-    Object.freeze(Object.prototype); // no data, whatever their keys, can change what all objects share
+    // No data, whatever their keys, add anything to all objects. (Not frozen: Pyodide's proxies could not have constructors then.)
+    Object.preventExtensions(Object.prototype);
     const { open_store, query, watch, watch_events, unwatch, append, call, cancel, at, query_at, close_at } = worker;
     const { catch_up, close, forget, repair, damaged_file, views_version } = worker;
     return {
