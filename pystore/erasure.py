@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Self
 
 from pystore import codec
@@ -35,6 +36,11 @@ class Erasures:
 
     def __bool__(self) -> bool:
         return bool(self.spans)
+
+    @property
+    def stamp(self) -> str:
+        """A short text that is another one for other erasures: what was kept under one may hold what is gone under another."""
+        return sha256(self.to_json()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Erasures) and self.spans == other.spans

@@ -473,7 +473,7 @@ class Store:
             "bytes": size, "replica": state.writer, "segments": state.segment, "read_only": self.read_only,
             "is_older": self.projection.is_older,
             "conflicts": view.select("SELECT count(*) FROM pystore_conflict")[0][0], "waiting": len(self.log.waiting.events),
-            "platform": self.platform.name,
+            "platform": self.platform.name, "erased": state.erased.stamp,
             "upkeep_error": str(trouble) if trouble else None,
         }
 

@@ -36,6 +36,8 @@ export interface Info {
   quarantined: string[];
   /** Why changes of other windows cannot be read, or null. */
   behind: string | null;
+  /** Another text whenever more is erased: what was remembered under another one may hold what is gone. */
+  erased: string;
 }
 
 /** How long work tells how far it is, and is stopped: then it rejects with the code `CancelledError`, and says what is kept. */

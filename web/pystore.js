@@ -103,7 +103,7 @@ export async function saveDamaged(log, { schema = '', worker } = {}) {
 class Store {
   /** @type {string} */ log;
   /** What was known of the log when it was opened. @type {import('./pystore.js').Info} */
-  info = { log: '', name: '', events: 0, replica: '', read_only: null, quarantined: [], behind: null };
+  info = { log: '', name: '', events: 0, replica: '', read_only: null, quarantined: [], behind: null, erased: '' };
   #connection;
   #schema;
   #onProgress;

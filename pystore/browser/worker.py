@@ -320,7 +320,7 @@ async def _open(
     state = store.log.state
     return {
         "log": log, "name": state.name, "events": state.events, "replica": state.writer, "quarantined": opened.quarantined,
-        **opened.standing, "read_only": store.read_only,
+        **opened.standing, "read_only": store.read_only, "erased": state.erased.stamp,
     }
 
 

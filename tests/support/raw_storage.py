@@ -47,6 +47,13 @@ async () => {
     }
   };
   await walk(await navigator.storage.getDirectory());
+  for (const name of await caches.keys()) {
+    const cache = await caches.open(name);
+    for (const request of await cache.keys()) {
+      await note(request.url);
+      await note(await (await cache.match(request)).blob());
+    }
+  }
   await note({ ...localStorage });
   await note({ ...sessionStorage });
   return found;

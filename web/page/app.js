@@ -67,6 +67,8 @@ export class App {
     this.persisted = null;
     /** how many changes the open assistant holds, whoever made them; null until that is known */
     this.events = /** @type {number | null} */ (null);
+    /** what of the open assistant is erased, as the store told last: see `Info.erased` */
+    this.erased = '';
     /** @type {Past | null} the moment that is looked at, as soon as it is open */
     this.past = null;
     /** @type {import('../pystore.js').PyStoreError | null} what was lost of the open assistant, until it is decided what to do about it */
@@ -237,6 +239,8 @@ export class App {
         return null;
       }
       this.store = store;
+      this.erased = store.info.erased;
+      if (this.seen !== null && this.seen.erased !== this.erased) this.forgetShown();
       const [row] = await store.query('SELECT EXISTS (SELECT 1 FROM conversation) AS any');
       performance.mark('answered');
       this.hasData = Boolean(row?.any);
@@ -303,10 +307,13 @@ export class App {
     this._opening++;
     const store = this.store;
     this.store = null;
+    // First: as long as the log is there its removal can be repeated, and what is left of it does not make it anew.
+    forgetSeen(log);
+    remember(LOGS, this.logs.filter((one) => one.log !== log));
     try {
       if (store) await store.forget();
       else await forgetLog(log);
-      forgetSeen(log);
+      forgetSeen(log); // another window may have kept what it showed meanwhile
       this.log = null;
       this.seen = null;
       await this.readLogs();
@@ -373,7 +380,10 @@ export class App {
         const stats = await store.stats();
         if (this.store === store) {
           this.stats = stats;
-          if (this.seen) this.keepSeen(this.seen);
+          if (stats.erased !== this.erased) {
+            this.erased = stats.erased; // perhaps by another window
+            this.forgetShown();
+          } else if (this.seen) this.keepSeen(this.seen);
         }
       } catch (error) {
         if (this.store === store) this.fail(error);
@@ -406,15 +416,18 @@ export class App {
   /** Keep what is shown now, for the next first paint. @param {Pick<LastSeen, 'total' | 'conversations' | 'open'>} shown */
   keepSeen(shown) {
     if (this.log === null || this.store === null) return;
-    this.seen = { ...shown, name: this.name, events: this.stats?.events ?? 0 };
+    this.seen = { ...shown, name: this.name, events: this.stats?.events ?? 0, erased: this.erased };
     keepLastSeen(this.log, this.seen);
   }
 
-  /** Forget what was shown before of the open assistant: something of it was erased. The room that is open shows anew what is left. */
+  /** Forget what was shown before of the open assistant: something of it is erased. The room, and the moment, that is open shows anew what is left. */
   forgetShown() {
     if (this.log !== null) forgetShown(this.log);
     this.seen = null;
+    this.past?.close();
+    this.past = null;
     this.changed();
+    void this._move();
   }
 
   // -- doing things

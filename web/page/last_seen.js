@@ -2,7 +2,8 @@
 /**
  * What each room showed last, kept in localStorage, so that the page is painted before Python is there.
  *
- * It is a copy for the eye only: nothing is decided by it, everything in it is bounded, and it goes when its log is forgotten.
+ * It is a copy for the eye only: nothing is decided by it, everything in it is bounded, and it goes when its log is forgotten, or
+ * something was erased since.
  */
 
 /** @typedef {import('./types.js').ConversationRow} ConversationRow */
@@ -12,6 +13,7 @@
  * @typedef {object} LastSeen
  * @property {string} name
  * @property {number} events how many events the log held
+ * @property {string} erased what was erased then: `Info.erased` of the store
  * @property {number} total how many conversations there were
  * @property {ConversationRow[]} conversations the newest ones
  * @property {{ conversation: ConversationRow, messages: MessageRow[] } | null} open the conversation that was

@@ -332,6 +332,7 @@ function EraseButton({ event, text }) {
   const all = event.type === '$imported';
   const erase = async () => {
     app.show(null);
+    app.forgetShown(); // also now: if the page is closed meanwhile it is not shown at the next visit
     await app.attempt((store) => app.work('Erasing', () => store.erase(event.id), { canCancel: false }));
     app.forgetShown();
   };

@@ -36,6 +36,7 @@
  * @property {number} conflicts how many events could not be applied
  * @property {string} platform the program and its version
  * @property {boolean} is_older whether it is of an older version that was not brought to this one
+ * @property {string} erased another text whenever more is erased
  *
  * @typedef {{ app: { version: number }, views: { version: number } }} Versions
  *
