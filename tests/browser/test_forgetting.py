@@ -143,6 +143,30 @@ def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
     assert log.encode() not in raw
 
 
+def test_looking_at_a_file_and_leaving_it_removes_no_backup(page: Page, site: str, tmp_path: Path) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    assistant.room("Data")
+    saved = assistant.saved_file(tmp_path)
+    page.evaluate("""async () => {
+        const other = await pystore.openStore('other', { schema: 'pystore.assistant:schema' });
+        const nothing = await other.save();
+        await other.forget();
+        await pystore.store.restore(nothing, { mode: 'replace' });
+    }""")
+    assistant.visit()
+    assistant.in_step()
+    backups = page.evaluate("pystore.store.backups.list()")
+    assert backups
+    assistant.room("Data")
+    assistant.give(saved)
+    assistant.dialog.get_by_role("button", name="Cancel").click()
+    expect(assistant.dialog).to_have_count(0)
+    page.evaluate("pystore.store?.stats()")
+    assert page.evaluate("pystore.store.backups.list()") == backups
+
+
 def remembered(page: Page) -> str:
     """What the page keeps to be painted at the next visit."""
     kept: str = page.evaluate("JSON.stringify(localStorage)")

@@ -331,12 +331,15 @@ export class App {
     this.changed();
   }
 
-  /** Remove the open assistant again if it was only made to look at a file: nothing was ever written to it, and nothing is known of it. */
+  /**
+   * Remove the open assistant again if it was only made to look at a file: nothing was ever written to it, nothing is known of it, and it
+   * has no backups.
+   */
   async leaveEmpty() {
     const { log, store } = this;
     if (store === null || this.logs.some((one) => one.log === log && one.events !== 0)) return;
     const { events } = await store.stats();
-    if (events === 0) await this.forget();
+    if (events === 0 && (await store.backups.list()).length === 0) await this.forget();
   }
 
   // -- how it is
