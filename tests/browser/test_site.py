@@ -207,6 +207,15 @@ def test_every_page_begins_with_the_policy_and_so_does_the_file_of_headers() -> 
     assert f"  Content-Security-Policy: {policy}\n" in (out / "_headers").read_text()
 
 
+def test_no_text_becomes_markup_or_a_script_on_any_page(page: Page, site: str, watch: Watch) -> None:
+    watch.allow("TrustedHTML|TrustedScript|Trusted Type|Content Security Policy")
+    assert "require-trusted-types-for 'script'" in server.site_headers()["Content-Security-Policy"]
+    page.goto(site)
+    for attempt in ("document.createElement('div').innerHTML = '<b>x</b>'", "document.createElement('script').src = 'x.js'"):
+        done = page.evaluate(f"() => {{ try {{ {attempt}; return true; }} catch {{ return false; }} }}")
+        assert not done, attempt
+
+
 def test_the_site_can_be_installed(page: Page, site: str) -> None:
     page.goto(site)
     problems = page.context.new_cdp_session(page).send("Page.getInstallabilityErrors")["installabilityErrors"]
