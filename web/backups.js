@@ -45,9 +45,12 @@ export class Backups {
     return this.#ask.call('backups_verify', { id }, options);
   }
 
-  /** Bring one in; all of it is checked before anything changes. @param {string} id @param {'merge' | 'replace'} [mode] @param {Long} [options] @returns {Promise<any>} */
-  restore(id, mode = 'merge', options) {
-    return this.#ask.call('backups_restore', { id, mode }, { kind: 'once', ...options });
+  /**
+   * Bring one in; all of it is checked before anything changes. With `salvage` also what was kept of a damaged log.
+   * @param {string} id @param {'merge' | 'replace'} [mode] @param {{ salvage?: boolean } & Long} [options] @returns {Promise<any>}
+   */
+  restore(id, mode = 'merge', { salvage = false, ...options } = {}) {
+    return this.#ask.call('backups_restore', { id, mode, salvage }, { kind: 'once', ...options });
   }
 
   /** One as a file (JSONL). @param {string} id @param {{ gzip?: boolean } & Long} [options] */

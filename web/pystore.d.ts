@@ -143,7 +143,7 @@ export interface Backups {
   create(label?: string): Promise<Backup>;
   /** One, line by line; without an id all of them: `{ good, damaged }`. */
   verify(id?: string | null, options?: Long): Promise<any>;
-  restore(id: string, mode?: 'merge' | 'replace', options?: Long): Promise<any>;
+  restore(id: string, mode?: 'merge' | 'replace', options?: { salvage?: boolean } & Long): Promise<any>;
   file(id: string, options?: { gzip?: boolean } & Long): Promise<Blob>;
   remove(id: string): Promise<null>;
   stats(): Promise<BackupStats>;

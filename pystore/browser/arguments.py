@@ -37,7 +37,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
     "import_file": {"name": (str, _REQUIRED)},
     "backups_create": {"label": (str, _REQUIRED)},
     "backups_verify": {"id": (_Text, None)},
-    "backups_restore": {"id": (str, _REQUIRED), "mode": (_Mode, _REQUIRED)},
+    "backups_restore": {"id": (str, _REQUIRED), "mode": (_Mode, _REQUIRED), "salvage": (bool, _REQUIRED)},
     "backups_file": {"id": (str, _REQUIRED), "gzip": (bool, _REQUIRED)},
     "backups_remove": {"id": (str, _REQUIRED)},
     "backups_configure": {"running": (bool, True), "minutes": (int, 0), "keep": (dict[str, int], {}), "remind_days": (int, 0)},

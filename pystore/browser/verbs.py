@@ -119,7 +119,8 @@ async def _backups_verify(store: Store, call: Call) -> Any:
 
 
 async def _backups_restore(store: Store, call: Call) -> Any:
-    return await store.backups.restore(call.args["id"], mode=call.args["mode"], on_progress=call.progress)
+    id_, mode, salvage = (call.args[name] for name in ("id", "mode", "salvage"))
+    return await store.backups.restore(id_, mode=mode, salvage=salvage, on_progress=call.progress)
 
 
 async def _backups_file(store: Store, call: Call) -> None:

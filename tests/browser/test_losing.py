@@ -242,3 +242,7 @@ def test_a_person_goes_on_without_what_is_damaged_only_by_name_and_after_a_file(
     expect(assistant.notices.filter(has_text="2 changes could not be brought back.")).to_be_visible(timeout=PATIENCE_MS)
     expect(assistant.conversations).to_have_count(1)
     expect(assistant.conversations.first).to_contain_text("One")
+    assistant.room("Data")
+    kept = page.get_by_role("listitem").filter(has_text="What could be read")
+    kept.get_by_role("button", name="restore it").click()
+    expect(assistant.dialog.get_by_role("button", name="Restore the whole part")).to_be_enabled(timeout=PATIENCE_MS)

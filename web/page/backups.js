@@ -147,6 +147,9 @@ function Line({ list }) {
 /** @param {Backup} backup */
 const isGood = ({ damaged, verified }) => damaged === null && verified?.good !== false;
 
+/** What was kept of a damaged log is not whole, and the best there is: what is in it can be looked at and brought back. @param {Backup} backup */
+const isOfUse = (backup) => isGood(backup) || backup.layer === 'damaged';
+
 /** @param {{ backup: Backup, onChange: (act: (store: import('../pystore.js').Store) => Promise<unknown>) => void }} props */
 function Row({ backup, onChange }) {
   const app = useApp();
@@ -173,8 +176,8 @@ function Row({ backup, onChange }) {
           ${' '}${isGood(backup) ? `Checked ${ago(verified?.at ?? time)}: good.` : html`<span class="bad">${backup.damaged ?? verified?.why}</span>`}</p>
       </div>
       <div class="deeds">
-        <button type="button" class="button" disabled=${!isGood(backup)} aria-label=${`Look at the backup of ${moment(time)}, and restore it`} onClick=${look}>Restore</button>
-        <button type="button" class="icon-button" disabled=${!isGood(backup)} aria-label=${`Save the backup of ${moment(time)} as a file`} title="Save as a file" onClick=${take}><${Icon} name="down" /></button>
+        <button type="button" class="button" disabled=${!isOfUse(backup)} aria-label=${`Look at the backup of ${moment(time)}, and restore it`} onClick=${look}>Restore</button>
+        <button type="button" class="icon-button" disabled=${!isOfUse(backup)} aria-label=${`Save the backup of ${moment(time)} as a file`} title="Save as a file" onClick=${take}><${Icon} name="down" /></button>
         <button type="button" class="icon-button" aria-label=${`Remove the backup of ${moment(time)}`} title="Remove" onClick=${remove}><${Icon} name="close" /></button>
       </div>
     </li>
