@@ -237,7 +237,7 @@ class Store {
   async #lookAgain() {
     const { read_only } = await this.stats();
     this.info = { ...this.info, read_only };
-    this.#show(read_only ? 'read-only' : 'ready', read_only ?? 'Ready.');
+    this.#stands(this.#behind, read_only);
   }
 
   // -- changing
