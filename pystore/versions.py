@@ -61,7 +61,7 @@ class Shown(pydantic.BaseModel):
         """What is noted; None if nothing is, or it cannot be read: then nothing is known."""
         try:
             return cls.model_validate_json(meta[SHOWN])
-        except (KeyError, pydantic.ValidationError):
+        except (KeyError, pydantic.ValidationError, CorruptError):
             return None
 
     def is_of(self, epoch: str, segment: int) -> bool:

@@ -48,7 +48,7 @@ async def test_a_log_that_does_not_say_whose_it_is_is_that_of_who_writes_to_it_n
         await store.append(note("1"))
     document = stored(platform)
     del document["schema"]
-    platform.kept["a"].meta["versions"] = codec.encode(document)
+    platform.kept["a"].meta |= packed({"versions": codec.encode(document)})
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.append(note("2"))
     assert stored(platform)["schema"] == "notes"
