@@ -14,7 +14,7 @@ from pystore import codec
 from pystore.erasure import Erasures
 from pystore.errors import HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
-from pystore.input_profile import MAX_DEPTH, SMALL_BYTES, check_limits, is_plain, load, load_structure
+from pystore.input_profile import SMALL_BYTES, check_limits, is_plain, load, load_structure
 from pystore.marks import Marks
 from pystore.own_events import OWN_TYPES
 from pystore.schema import EventType, Schema
@@ -53,7 +53,7 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
     What is recorded is what was said, in compact JSON; if the model makes up values (`default_factory`), with these.
     `plain`: the line is part of text that was found to be so (`input_profile.is_plain`). Raises as `draft`, naming field and reason.
     """
-    value = load_structure(line, max_bytes=MAX_LINE_BYTES)
+    value = load_structure(line, max_bytes=MAX_LINE_BYTES, max_depth=MAX_DATA_DEPTH + 1)
     if type(value) is not dict or value.keys() != _ENVELOPE:
         raise ValidationError("An event is an object with `type` and `data`, and nothing else.")
     name = value["type"]
@@ -91,7 +91,7 @@ def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
 
 def _draft_compact(schema: Schema, line: bytes) -> Draft | None:
     """The same by fewer calls, of plain text as a page writes it; None of a line that is large, not compact, or refused."""
-    if len(line) > SMALL_BYTES or line.count(b"[") + line.count(b"{") > MAX_DEPTH:
+    if len(line) > SMALL_BYTES or line.count(b"[") + line.count(b"{") > MAX_DATA_DEPTH:
         return None
     try:
         value = codec.decode(line)
@@ -110,8 +110,8 @@ def _draft_compact(schema: Schema, line: bytes) -> Draft | None:
 _ENVELOPE = {"type", "data"}
 MAX_DATA_BYTES = MAX_LINE_BYTES - 512
 """The envelope takes less than the rest."""
-MAX_DATA_DEPTH = MAX_DEPTH - 1
-"""The envelope is one level."""
+MAX_DATA_DEPTH = 40
+"""How deep what is appended may nest. In WebAssembly pydantic checks 49 levels: what is taken anywhere has to be taken everywhere."""
 
 
 def _too_large(declared: EventType, data_json: bytes) -> ValidationError:

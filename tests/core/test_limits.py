@@ -12,8 +12,9 @@ from pydantic import Field, JsonValue
 
 from pystore import Event, Schema, Store, codec
 from pystore.event import new_replica_id
-from pystore.input_profile import MAX_DEPTH, MAX_INTEGER, MAX_KEYS, MAX_LINE_BYTES, MAX_STRING_BYTES
+from pystore.input_profile import MAX_INTEGER, MAX_KEYS, MAX_LINE_BYTES, MAX_STRING_BYTES
 from pystore.memory import MemoryPlatform
+from pystore.projector import MAX_DATA_DEPTH
 from tests.support.notes import lines_of, saved
 
 schema = Schema("anything", app=1, views=1)
@@ -47,7 +48,7 @@ def line_of(length: int) -> JsonValue:
 
 
 near_limits = st.one_of(
-    st.builds(nested, st.integers(MAX_DEPTH - 4, MAX_DEPTH + 1), st.sampled_from(["[", "{", "[{"])),
+    st.builds(nested, st.integers(MAX_DATA_DEPTH - 3, MAX_DATA_DEPTH + 2), st.sampled_from(["[", "{", "[{"])),
     st.builds(lambda length, letter: letter * (length // len(letter.encode())) + "x" * (length % len(letter.encode())),
               st.integers(MAX_STRING_BYTES - 2, MAX_STRING_BYTES + 2), st.sampled_from(["x", "\n", "ä", "\U0001f600"])),
     st.builds(lambda keys: dict.fromkeys(map(str, range(keys)), 1), st.integers(MAX_KEYS - 1, MAX_KEYS + 1)),
@@ -97,7 +98,7 @@ async def test_what_is_taken_survives_append_save_and_restore_at_each_limit(way:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("least", "value"), [
-    ("a nesting of 64 levels in the line", nested(MAX_DEPTH - 2, "[")),
+    ("a nesting of 40 levels", nested(MAX_DATA_DEPTH - 1, "[")),
     ("a text of 256 KiB", "ä" * (MAX_STRING_BYTES // 2)),
     ("1,000 keys", dict.fromkeys(map(str, range(MAX_KEYS)), 1)),
     ("an integer of 53 bits", MAX_INTEGER),
