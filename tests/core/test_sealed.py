@@ -62,7 +62,7 @@ def derived_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "FRAME_BYTES", 100)
 
 
-@given(st.binary(max_size=1000), st.integers(1, 300), st.integers(1, 300))
+@given(st.binary(max_size=350), st.integers(1, 300), st.integers(1, 300))
 async def test_what_was_sealed_is_what_comes_out_however_it_is_cut(data: bytes, given_in: int, read_in: int) -> None:
     assert await unseal(await seal(data, size=given_in), size=read_in) == data
 

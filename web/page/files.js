@@ -225,9 +225,9 @@ export async function previewRestore(app, file, header, passphrase = null) {
       await previewRestore(app, file, inspected, passphrase);
     } else app.show(() => html`<${RestorePreview} file=${file} inspected=${inspected} passphrase=${passphrase} />`);
   } catch (error) {
+    await app.leaveEmpty(); // before another try is offered, which would make it anew
     if (problem(error).code === 'PassphraseError') app.show(() => html`<${OpenDialog} file=${file} isWrong />`);
     else app.fail(error, [{ label: 'Choose another file', act: () => chooseFiles(app) }]);
-    await app.leaveEmpty();
   }
 }
 
@@ -260,8 +260,8 @@ function RestorePreview({ file, inspected, passphrase }) {
       app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', waits(done.waiting));
       void app.hasDataNow();
     } catch (error) {
-      app.fail(error);
       await app.leaveEmpty();
+      app.fail(error);
     }
   };
   const cancel = () => {
