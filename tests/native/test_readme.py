@@ -20,7 +20,21 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import build
-from pystore import Store, appender, checkpoints, clock, input_profile, log, merging, projection, segment, verification, view, waiting
+from pystore import (
+    Store,
+    appender,
+    checkpoints,
+    clock,
+    input_profile,
+    log,
+    merging,
+    projection,
+    projector,
+    segment,
+    verification,
+    view,
+    waiting,
+)
 from pystore.backup import lines, restore
 from pystore.native.platform import NativePlatform
 
@@ -184,6 +198,7 @@ def test_the_numbers_in_the_docs_are_those_of_the_code() -> None:
     limits = [
         f"| a line | {input_profile.MAX_LINE_BYTES >> 20} MiB |",
         f"| nesting | {input_profile.MAX_DEPTH} levels |",
+        f"| nesting of the data of an event that is appended | {projector.MAX_DATA_DEPTH} levels |",
         f"| a text | {input_profile.MAX_STRING_BYTES >> 10} KiB,",
         f"| keys of one object | {input_profile.MAX_KEYS:,}, each once |",
         f"integers up to 2^{input_profile.MAX_INTEGER.bit_length()} - 1 |",
