@@ -7,7 +7,7 @@ from functools import cache
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pystore import codec
@@ -30,6 +30,8 @@ from tests.support.notes import SCHEMA, chunks, lines_of, note, saved
 
 PASSPHRASE = "correct horse"
 CIPHER = default_platform().cipher()
+FEWER = settings(max_examples=max(5, settings().max_examples // 5))
+"""In a browser each example asks its cryptography dozens of times."""
 
 
 async def in_pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
@@ -62,11 +64,13 @@ def derived_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "FRAME_BYTES", 100)
 
 
+@FEWER
 @given(st.binary(max_size=350), st.integers(1, 300), st.integers(1, 300))
 async def test_what_was_sealed_is_what_comes_out_however_it_is_cut(data: bytes, given_in: int, read_in: int) -> None:
     assert await unseal(await seal(data, size=given_in), size=read_in) == data
 
 
+@FEWER
 @given(st.binary(min_size=150, max_size=500), st.data())
 async def test_any_flipped_bit_is_found_and_is_not_called_a_wrong_passphrase(data: bytes, draw: st.DataObject) -> None:
     file = bytearray(await seal(data))
@@ -75,6 +79,7 @@ async def test_any_flipped_bit_is_found_and_is_not_called_a_wrong_passphrase(dat
         await unseal(bytes(file))
 
 
+@FEWER
 @given(st.binary(min_size=150, max_size=500), st.data())
 async def test_a_file_that_is_cut_off_anywhere_is_refused(data: bytes, draw: st.DataObject) -> None:
     file = await seal(data)
