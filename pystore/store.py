@@ -144,7 +144,8 @@ class Store:
                 raise
             await storage.destroy()
             return await cls.open(
-                schema, log, platform=platform, name=name, max_future_ms=max_future_ms, recover=True, on_progress=on_progress
+                schema, log, platform=platform, name=name, before_each=before_each, max_future_ms=max_future_ms, recover=True,
+                on_progress=on_progress,
             )
         except BaseException:
             await storage.close()
