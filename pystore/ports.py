@@ -127,7 +127,8 @@ class VaultStorage(Protocol):
     """Where the backups of one log are kept: files in folders, apart from the log, so that not both are lost at once.
 
     A file's name is `folder/file`, both of `a-z 0-9 . _ -`. Every method may raise StorageError or a subclass; ClosedError after `close()`.
-    Whether what is read is what was written is for the reader to check.
+    Whether what is read is what was written is for the reader to check. A change that has begun is done to its end before the
+    cancellation of whoever waits for it is raised: so nothing is written any more once a vault is let go of.
     """
 
     kind: str

@@ -13,7 +13,10 @@ Progress = Callable[[str, int, int], None]
 
 
 async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for `work`, which is done to its end also if whoever waits for it is cancelled; the cancellation is raised then."""
+    """Wait for `work`, which is done to its end also if whoever waits for it is cancelled.
+
+    The cancellation is raised then, from the error that `work` failed with, if it did.
+    """
     task = asyncio.ensure_future(work)
     cancelled = None
     while not task.done():
@@ -21,9 +24,9 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error
-    task.result()
     if cancelled is not None:
-        raise cancelled
+        raise cancelled from (None if task.cancelled() else task.exception())
+    task.result()
 
 
 async def acquired(acquiring: Awaitable[T], release: Callable[[T], object]) -> T:

@@ -11,7 +11,7 @@ from pyodide.ffi import to_js
 
 from pystore import codec
 from pystore.browser.indexeddb import translated
-from pystore.progress import acquired
+from pystore.progress import acquired, to_the_end
 
 
 class BrowserVault:
@@ -33,16 +33,19 @@ class BrowserVault:
         return None if content is None else content.to_bytes()
 
     async def write(self, name: str, data: bytes) -> None:
-        with translated():
-            await self._vault.write(name, to_js(data))
+        await to_the_end(self._done(self._vault.write(name, to_js(data))))
 
     async def sizes(self, folder: str) -> dict[str, int]:
         with translated():
             return dict(codec.decode(await self._vault.sizes(folder)))
 
     async def delete(self, name: str) -> None:
+        await to_the_end(self._done(self._vault.remove(name)))
+
+    @staticmethod
+    async def _done(change: Any) -> None:
         with translated():
-            await self._vault.remove(name)
+            await change
 
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 from pystore.errors import ClosedError, QuotaError, UnavailableError
-from pystore.progress import acquired
+from pystore.progress import acquired, to_the_end
 
 _LOCK = "lock"
 _NEW = ".new"
@@ -32,13 +32,13 @@ class FolderVault:
         return await asyncio.to_thread(self._read, self._path(name))
 
     async def write(self, name: str, data: bytes) -> None:
-        await asyncio.to_thread(self._write, self._path(name), data)
+        await to_the_end(asyncio.to_thread(self._write, self._path(name), data))
 
     async def sizes(self, folder: str) -> dict[str, int]:
         return await asyncio.to_thread(self._sizes, self._path(folder))
 
     async def delete(self, name: str) -> None:
-        await asyncio.to_thread(self._delete, self._path(name))
+        await to_the_end(asyncio.to_thread(self._delete, self._path(name)))
 
     @contextlib.asynccontextmanager
     async def exclusive(self) -> AsyncGenerator[None]:

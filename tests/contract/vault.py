@@ -131,6 +131,21 @@ async def a_destroyed_vault_is_empty_when_opened_again(medium: VaultMedium) -> N
     await again.destroy()  # nothing is there: no error
 
 
+async def a_write_that_is_cancelled_is_over_before_the_vault_goes(medium: VaultMedium) -> None:
+    vault = await medium.open_vault()
+    async with vault.exclusive():
+        await vault.write("chunks/a", b"a")
+        writing = asyncio.ensure_future(vault.write("state/s", bytes(3_000_000)))
+        await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.wait([writing])
+        assert await vault.sizes("state") == {"s": 3_000_000}
+        await vault.destroy()
+    again = await medium.open_vault()
+    assert await again.sizes("state") == await again.sizes("chunks") == {}
+    await again.close()
+
+
 async def a_vault_destroyed_while_it_is_held_is_empty_for_who_waited(medium: VaultMedium) -> None:
     vault, other = await medium.open_vault(), await medium.open_vault()
 
@@ -167,6 +182,7 @@ VAULT_CONTRACT: list[Callable[[VaultMedium], Awaitable[None]]] = [
     who_failed_while_holding_it_lets_go,
     who_is_cancelled_while_waiting_holds_nothing,
     a_destroyed_vault_is_empty_when_opened_again,
+    a_write_that_is_cancelled_is_over_before_the_vault_goes,
     a_vault_destroyed_while_it_is_held_is_empty_for_who_waited,
     after_closing_every_call_raises_closed_error,
 ]
