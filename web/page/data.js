@@ -191,20 +191,12 @@ function Told({ event }) {
   return html`${what}${text && html`: <bdi>${text.length > 80 ? `${text.slice(0, 80)}…` : text}</bdi>`}`;
 }
 
-/** @param {{ backups: Known | undefined }} props */
-function Assistant({ backups }) {
+function Assistant() {
   const app = useApp();
   const rename = () => app.show(() => html`
     <${PromptDialog} title="Rename this assistant" label="Name" value=${app.name} action="Rename" onDone=${(/** @type {string} */ name) => app.rename(name)} />
   `);
-  const forget = () => app.show(() => html`
-    <${TypedNameDialog} title="Forget this assistant?" name=${app.name} action="Forget it for good" onDone=${() => app.forget()}>
-      <p>Everything of <b dir="auto">${app.name}</b> is removed from this browser: ${stats(app)}, and ${backups ? count(backups.list.length, 'backup') : 'all backups'} of it. This
-        cannot be undone.</p>
-      <p>Files that you saved${backups?.mirror && html`, and the copies in your folder <b dir="auto">${backups.mirror.folder}</b>,`} are not touched. ${lastFile(app) ? `You saved one ${ago(lastFile(app)?.at ?? '')}.` : 'You have not saved one.'}
-        ${' '}<button type="button" class="link" onClick=${() => saveFile(app, false)}>Save a file first</button></p>
-    <//>
-  `);
+  const forget = () => app.show(() => html`<${ForgetDialog} />`);
   return html`
     <section class="card" aria-labelledby="assistant">
       <h2 id="assistant">This assistant</h2>
@@ -214,6 +206,20 @@ function Assistant({ backups }) {
         <button type="button" class="button danger-quiet" disabled=${!app.store} onClick=${forget}>Forget this assistant</button>
       </div>
     </section>
+  `;
+}
+
+/** Says all that would be gone, as it is known at that moment. */
+function ForgetDialog() {
+  const app = useApp();
+  const [backups] = useBackups();
+  return html`
+    <${TypedNameDialog} title="Forget this assistant?" name=${app.name} action="Forget it for good" onDone=${() => app.forget()}>
+      <p>Everything of <b dir="auto">${app.name}</b> is removed from this browser: ${stats(app)}, and ${backups ? count(backups.list.length, 'backup') : 'all backups'} of it. This
+        cannot be undone.</p>
+      <p>Files that you saved${backups?.mirror && html`, and the copies in your folder <b dir="auto">${backups.mirror.folder}</b>,`} are not touched. ${lastFile(app) ? `You saved one ${ago(lastFile(app)?.at ?? '')}.` : 'You have not saved one.'}
+        ${' '}<button type="button" class="link" onClick=${() => saveFile(app, false)}>Save a file first</button></p>
+    <//>
   `;
 }
 
