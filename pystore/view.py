@@ -55,6 +55,16 @@ _SLOW = frozenset({"json_patch", "jsonb_patch", "unhex"})  # see `sql_functions`
 _REFUSED_FUNCTIONS = _UNSAFE | _SLOW
 
 
+def _empty() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("PRAGMA user_version=1")  # one page; nothing at all cannot be taken over
+        return database.serialize()
+
+
+_EMPTY = _empty()
+"""Also an empty view begins as an image: SQLite keeps those in one piece, of which `View.image` is one copy."""
+
+
 class View:
     """The tables of `schema`, empty, or as they stand in `image`: what `image()` gave for a schema with the same tables."""
 
@@ -72,8 +82,7 @@ class View:
         self._compiling: set[str] = set()
         self._querying = False
         self._deadline = 0.0
-        if image is not None:
-            self._db.deserialize(image)
+        self._db.deserialize(_EMPTY if image is None else image)
         # Not trusted_schema=OFF: the schema is the application's own, and its triggers write to the full-text indexes.
         self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;")
         for limit, value in _LIMITS.items():

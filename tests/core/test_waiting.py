@@ -207,6 +207,7 @@ async def test_an_open_that_is_cancelled_while_what_has_waited_comes_in_leaves_n
     opening = asyncio.ensure_future(Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, Plan(before=[gate]))))
     await gate.arrived.wait()
     opening.cancel()
+    gate.open()
     with pytest.raises(asyncio.CancelledError):
         await opening
     async with await Store.open(SCHEMA, "a", platform=platform) as store:

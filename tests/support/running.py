@@ -57,8 +57,9 @@ async def _outcome(coroutine: Coroutine[Any, Any, T]) -> tuple[BaseException | N
 
 async def _guarded(coroutine: Coroutine[Any, Any, T]) -> T:
     before = asyncio.all_tasks()
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(TIMEOUT_S) as limit:
         result = await coroutine
+    assert not limit.expired(), "it took the cancellation for something else"
     for _ in range(TURNS_TO_END):
         left = asyncio.all_tasks() - before
         if not left:
