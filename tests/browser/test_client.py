@@ -194,6 +194,21 @@ def test_a_saved_file_restores_the_same_log_elsewhere(launch: Launch, client_sit
     assert second.run("return store.restore(new Blob([a]))", text)["new"] == 0
 
 
+def test_how_far_ahead_a_clock_may_be_is_ones_own_choice(page: Page, client_site: str) -> None:
+    hour_ms = 3_600_000
+    ahead = Client(page, client_site, "dedicated")
+    ahead.put_clock_forward(hour_ms)
+    ahead.open()
+    ahead.append(note("then"))
+    file = ahead.run("return (await store.save()).text()")
+    client = Client.in_new_window(page.context, client_site)
+    for log, options, notes, waiting in [("strict", {}, [], 1), ("patient", {"maxFutureMs": 2 * hour_ms}, ["then"], 0)]:
+        client.open(log, **options)
+        assert client.run("return store.restore(new Blob([a]))", file)["waiting"] == waiting
+        assert client.notes() == notes
+        assert len(client.run("return store.waiting()")) == waiting
+
+
 def test_logs_are_listed_by_their_names_and_forgotten(client: Client) -> None:
     client.append(note("1"))
     client.run("return store.rename('Anna')")

@@ -175,6 +175,29 @@ def test_a_new_version_is_announced_and_taken_on_ones_word_and_the_other_tab_kee
         assert edition_of(page) == "new"
 
 
+def test_a_new_version_that_nobody_took_is_there_when_the_browser_is_started_again(launch: Launch, tmp_path: Path) -> None:
+    old, new, profile = edition(tmp_path, "old"), edition(tmp_path, "new"), tmp_path / "profile"
+    served = tmp_path / "served"
+    shutil.copytree(old, served)
+    os.utime(served / "sw.js", (0, 0))
+    with server.serving(served) as address:
+        page = launch(profile).pages[0]
+        begin(page, address)
+        kept(page)
+        page.reload()
+        answered(page)
+        shutil.rmtree(served)
+        shutil.copytree(new, served, copy_function=shutil.copyfile)
+        page.evaluate("async () => (await navigator.serviceWorker.getRegistration()).update()")
+        wait_until(page, "async () => Boolean((await navigator.serviceWorker.getRegistration()).waiting)")
+        assert edition_of(page) == "old"
+        page.context.close()
+        page = launch(profile).pages[0]
+        page.goto(address)
+        answered(page)
+        assert edition_of(page) == "new"
+
+
 def test_two_builds_of_the_same_sources_are_the_same_site(tmp_path: Path) -> None:
     first, second = build.build_site(tmp_path / "first"), build.build_site(tmp_path / "elsewhere" / "second")
 

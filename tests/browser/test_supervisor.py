@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page, Route
 
 from tests.support.chromium import Watch
 from tests.support.client_page import DEADLY_SCHEMA, Client, note
@@ -183,6 +183,33 @@ def test_a_python_that_does_not_start_is_an_error_that_says_so(page: Page, clien
     assert error["code"] == "UnavailableError"
     assert "did not start" in error["message"]
     page.context.unroute("**/*site-packages*")
+    client.open()
+    client.append(note("1"))
+    assert client.notes() == ["1"]
+
+
+@pytest.mark.timeout(400)
+def test_a_python_that_comes_slowly_is_waited_for_and_one_that_does_not_come_is_an_error_that_says_so(page: Page, client_site: str) -> None:
+    slow: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "msgspec" in route.request.url:
+            slow.append(route)
+
+    for held in ("msgspec*.wasm", "site-packages*"):
+        page.context.route(f"**/*{held}", hold)
+    client = Client(page, client_site, "dedicated")
+    client.run("window.refused(client.openStore('notes')).then((told) => { window.told = told; })")
+    page.wait_for_timeout(40_000)
+    assert len(slow) == 1
+    slow.pop().continue_()
+    page.wait_for_timeout(40_000)
+    assert client.run("return window.told === undefined"), "something arrived in the last minute"
+    client.wait("window.told")
+    told = client.run("return window.told")
+    assert told["code"] == "UnavailableError"
+    assert "nothing happened for a minute" in told["message"]
+    page.context.unroute_all()
     client.open()
     client.append(note("1"))
     assert client.notes() == ["1"]

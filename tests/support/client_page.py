@@ -54,6 +54,12 @@ class Client:
         """Open a log; what is known of it."""
         return self.page.evaluate("([log, options]) => window.open(log, options)", [log, {"schema": schema, **options}])
 
+    def put_clock_forward(self, ms: int) -> None:
+        """Let the clock of this window's own worker be so far ahead, or behind. Nothing of a log may be open yet that is to notice."""
+        self.open("another")  # so that there is a worker
+        (worker,) = self.page.workers
+        worker.evaluate("(ahead) => { const now = Date.now; Date.now = () => now() + ahead; }", ms)
+
     def refused(self, expression: str, *arguments: Any) -> Any:
         """The error with which a promise is rejected: `name`, `code`, `message`, `details`."""
         told = self.run(f"return window.refused({expression})", *arguments)

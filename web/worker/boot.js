@@ -12,7 +12,7 @@ import { addArchive, extensionPath, Linker } from './python.js';
 /** @typedef {'snapshot' | 'plain'} How */
 /** @typedef {{ pyodide: any, how: How, reason: string, timings: Record<string, number> }} Booted `reason`: why plainly, if so */
 
-const BOOT_TIMEOUT_MS = 60_000;
+const SILENCE_MS = 60_000;
 const MAY_BE_FORBIDDEN = "the site may be served with a Content-Security-Policy that does not allow 'wasm-unsafe-eval'.";
 /** The snapshot saves two seconds and more of work, and is 9 MB that a plain start does not need: worth it from 32 Mbit/s. */
 const QUICK_BYTES_PER_MS = 4000;
@@ -20,21 +20,28 @@ const HOME = '/home/pyodide';
 
 /**
  * Boot Python, ready to import the application's module. Rejects, with a message that ends the sentence "Python did not start:",
- * also when it has not started in a minute: in some browsers nothing else tells that WebAssembly may not run.
+ * also when nothing has arrived for a minute, however slowly: in some browsers nothing else tells that WebAssembly may not run.
  *
  * @param {{ onProgress?: (message: string) => void, how?: How }} [options]
  * @returns {Promise<Booted>}
  */
 export async function boot({ onProgress = () => {}, how } = {}) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`it took more than a minute. Reload the page; if that does not help: ${MAY_BE_FORBIDDEN}`)), BOOT_TIMEOUT_MS);
-  });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ let timer;
+  /** @type {(error: Error) => void} */ let giveUp;
+  const silent = new Promise((_, reject) => { giveUp = reject; });
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => giveUp(new Error(`nothing happened for a minute. Reload the page; if that does not help: ${MAY_BE_FORBIDDEN}`)), SILENCE_MS);
+  };
+  const arrivals = new PerformanceObserver(wait);
+  arrivals.observe({ type: 'resource' });
+  wait();
   try {
-    return await Promise.race([start(onProgress, how ?? wanted()), late]);
+    return await Promise.race([start(onProgress, how ?? wanted()), silent]);
   } catch (error) {
     throw error instanceof WebAssembly.CompileError ? new Error(`the browser refused it: ${MAY_BE_FORBIDDEN}`, { cause: error }) : error;
   } finally {
+    arrivals.disconnect();
     clearTimeout(timer);
   }
 }
