@@ -202,7 +202,8 @@ def test_how_far_ahead_a_clock_may_be_is_ones_own_choice(page: Page, client_site
     ahead.append(note("then"))
     file = ahead.run("return (await store.save()).text()")
     client = Client.in_new_window(page.context, client_site)
-    for log, options, notes, waiting in [("strict", {}, [], 1), ("patient", {"maxFutureMs": 2 * hour_ms}, ["then"], 0)]:
+    patient: dict[str, Any] = {"maxFutureMs": 2 * hour_ms}
+    for log, options, notes, waiting in [("strict", {}, [], 1), ("patient", patient, ["then"], 0)]:
         client.open(log, **options)
         assert client.run("return store.restore(new Blob([a]))", file)["waiting"] == waiting
         assert client.notes() == notes
