@@ -19,12 +19,12 @@ from typing import NamedTuple
 from pystore import codec, versions
 from pystore.checkpoints import NEAR_EVENTS, Checkpoints, Kept
 from pystore.clock import HybridClock
-from pystore.erasure import ERASED, Erasures
-from pystore.errors import ClosedError, ConflictError, CorruptError
+from pystore.erasure import Erasures
+from pystore.errors import ClosedError, ConflictError, CorruptError, ReadOnlyError
 from pystore.event import Head, Recorded
 from pystore.live import LiveQueries
 from pystore.log import MAX_TRIES, EventLog, LogState
-from pystore.marks import REDONE, UNDONE, Marks, Order, Span, joined
+from pystore.marks import Marks, Order, Span, joined
 from pystore.ports import Commit, LogStorage, Platform, Segment
 from pystore.progress import Progress
 from pystore.projector import BeforeEach, Projector
@@ -142,6 +142,12 @@ class Projection:
         """Raise ClosedError after `close`."""
         if self.closed:
             raise ClosedError("The store is closed. Open it again.")
+
+    def check_writable(self) -> None:
+        """Raise ClosedError after `close`, and ReadOnlyError if nothing can be written."""
+        self.check_open()
+        if self.read_only is not None:
+            raise ReadOnlyError(f"Nothing can be written: {self.read_only}")
 
     async def read_versions(self) -> None:
         """Take note of the version document as it is stored now; another tab may be of a newer version."""
@@ -384,17 +390,21 @@ class Projection:
         distance = max(end // CHECKPOINTS_OF_A_FOLD, 5 * NEAR_EVENTS)
         return self.read_only is None and now - before >= distance and end - now >= NEAR_EVENTS
 
-    async def show_added(self, aside: Aside, document: VersionDocument, on_progress: Progress | None) -> None:
-        """Show what was added to the log: by the view that was folded aside, else folded anew. For one who holds `exclusive`."""
+    async def show_added(
+        self, view: View | None, erased: Erasures, earliest: Order | None, document: VersionDocument, on_progress: Progress | None
+    ) -> None:
+        """Show what was added to the log, from `earliest` on. For one who holds `exclusive`.
+
+        By `view`, which was folded aside without what is `erased`, if there is one and that is still right; else folded anew.
+        """
         self.document = document
         self._checkpointed = 0
-        view = aside.take()
-        if view is not None and aside.erased == self.log.state.erased:
+        if view is not None and erased == self.log.state.erased:
             self.show(view, self.log.state)
         else:
             if view is not None:
                 view.close()
-            await self.refold_committed(aside.earliest, on_progress)
+            await self.refold_committed(earliest, on_progress)
         self.committed(None)
 
     async def _fold_on(self, events: list[Recorded]) -> frozenset[str] | None:
@@ -497,44 +507,3 @@ class Projection:
                 with closing(folded.view):
                     await self.checkpoints.save(folded.shown._replace(marks=state.marks), folded.view.image())
             return
-
-
-class Aside:
-    """A copy of a projection's view (an empty one for an empty `base`), ahead of it by events that are not in the log yet.
-
-    It is given up at the first event that belongs before one in `base`, and at the first mark or erasure: then the log is folded anew.
-    """
-
-    def __init__(self, projection: Projection, base: LogState) -> None:
-        self._projection = projection
-        self._base = base
-        self._projector: Projector | None = None
-        self._is_given_up = False
-        self.erased = base.erased
-        """What was left out of it."""
-        self.earliest: Order | None = None
-        """The place of the first event that was folded."""
-
-    def fold(self, events: list[Recorded]) -> None:
-        """Fold `events`, which are in order, and come after those that were folded before."""
-        self.earliest = self.earliest or events[0].order
-        if events[0].order <= self._base.newest or any(event.type in (UNDONE, REDONE, ERASED) for event in events):
-            self._is_given_up = True
-            self.close()
-        if not self._is_given_up:
-            if self._projector is None:
-                # Not before there is something to fold: it takes as much time and memory as the view is large.
-                image = self._projection.view.image() if self._base.events else None
-                self._projector = self._projection.projector_of(View(self._projection.schema, image))
-                self._projector.marks = self._base.marks
-            self._projector.fold(events)
-
-    def take(self) -> View | None:
-        """The view, which is the caller's from now on; None if there is none: it was given up, or nothing was folded."""
-        projector, self._projector = self._projector, None
-        return None if projector is None else projector.view
-
-    def close(self) -> None:
-        """Free the view, unless it was taken."""
-        if (view := self.take()) is not None:
-            view.close()

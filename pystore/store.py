@@ -4,60 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import closing, suppress
-from types import MappingProxyType, TracebackType
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
 from typing import Any, Literal, Self
 
-from pystore import codec, erasing, history, migration, verification, versions, witness
+from pystore import erasing, forgetting, history, import_run, migration, verification, versions
 from pystore.appender import Appended, Appender
-from pystore.backup import restore as backup_restore
-from pystore.backup.backups import Backups, safety_backup
-from pystore.backup.format import ANY_APPLICATION
+from pystore.backup.backups import Backups
 from pystore.backup.lines import Source
 from pystore.backup.save import gzipped, jsonl, snapshot
-from pystore.backup.sealed import sealed, unsealed
-from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of
-from pystore.erasure import Erasures
-from pystore.errors import (
-    ConflictError,
-    CorruptError,
-    ForgottenError,
-    FormatError,
-    MigrationError,
-    NewerVersionError,
-    PyStoreError,
-    QuotaError,
-    ReadOnlyError,
-    StorageError,
-    StoreLostError,
-    TailLostError,
-    ValidationError,
-)
-from pystore.event import Draft, Event, Head, Recorded, new_replica_id
+from pystore.backup.sealed import sealed
+from pystore.clock import MAX_FUTURE_MS
+from pystore.errors import ForgottenError, MigrationError, PyStoreError, StorageError, StoreLostError, TailLostError, ValidationError
+from pystore.event import Draft, Event
 from pystore.history import Moment, Past
-from pystore.importing import ImportFile
+from pystore.incoming import Incoming
 from pystore.live import Listener
-from pystore.log import FORGOTTEN, EventLog, LogState
-from pystore.marks import Span, joined
-from pystore.merging import Merge
-from pystore.own_events import Erased, Imported, Named
-from pystore.ports import Commit, Durability, LogStorage, Platform, VaultStorage
+from pystore.log import EventLog
+from pystore.losing import Losing
+from pystore.marks import Span
+from pystore.own_events import Erased, Named
+from pystore.ports import Durability, Platform
 from pystore.progress import Progress, to_the_end
-from pystore.projection import FOLD_SLICE, Aside, Projection
+from pystore.projection import Projection
 from pystore.projector import BeforeEach, draft, draft_lines
 from pystore.schema import Schema
+from pystore.upkeep import Upkeep
 from pystore.versions import VersionDocument
 from pystore.view import Parameters, View
-from pystore.waiting import Waiting
 
 MAX_BATCH_BYTES = 64 << 20
-UPKEEP_AFTER_S = 1.0
-"""Upkeep begins when nothing was appended for so long ..."""
-UPKEEP_AT_LATEST_S = 10.0
-"""... or after this, if appending never pauses."""
-LOOK_AFTER_S = 60.0
-"""How often it is looked whether the time of an event that waits has come."""
 
 
 class Store:
@@ -68,15 +45,12 @@ class Store:
         self.max_future_ms = max_future_ms
         self.schema = projection.schema
         self.platform = projection.platform
-        self.upkeep_error: Exception | None = None
-        """Why the last upkeep failed, or None. Nothing is lost by it: the next one tries again."""
         self._appender = Appender(projection)
         self.backups = Backups(projection, self._appender.settled, self.restore)
         """The backups of this log: see `Backups`."""
-        self._upkeep: asyncio.Task[None] | None = None
-        self._stir = asyncio.Event()
-        self._witnessed: LogState | None = None
-        self._lost: tuple[StoreLostError | TailLostError, LogState] | None = None
+        self._incoming = Incoming(projection, self.backups, max_future_ms)
+        self._losing = Losing(projection, self.backups)
+        self._upkeep = Upkeep(self.upkeep, self._incoming.is_any_due)
         self._closed = False
 
     @property
@@ -95,12 +69,14 @@ class Store:
         return self.projection.read_only
 
     @property
+    def upkeep_error(self) -> Exception | None:
+        """Why the last upkeep failed, or None. Nothing is lost by it: the next one tries again."""
+        return self._upkeep.error
+
+    @property
     def lost(self) -> StoreLostError | TailLostError | None:
         """What had been lost when this was opened with `recover`, until something is written; else None."""
-        if self._lost is None:
-            return None
-        error, left = self._lost
-        return error if (left.epoch, left.events) == (self.log.state.epoch, self.log.state.events) else None
+        return self._losing.lost
 
     # -- opening and closing
 
@@ -133,7 +109,7 @@ class Store:
             )
         except ForgottenError:
             await storage.close()
-            await forget_log(platform, log)
+            await forgetting.forget_log(platform, log)
             return await cls.open(
                 schema, log, platform=platform, name=name, read_only=read_only, before_each=before_each, quarantine=quarantine,
                 max_future_ms=max_future_ms, on_progress=on_progress,
@@ -152,7 +128,7 @@ class Store:
             raise
         store = cls(projection, max_future_ms)
         try:
-            await store._check_witness(recover=recover)
+            store._upkeep.error = await store._losing.check(recover=recover)
         except BaseException:
             await store.close()
             raise
@@ -160,57 +136,16 @@ class Store:
             with suppress(MigrationError):  # then it is read-only, and says why
                 await store.migrate(on_progress=on_progress)
         try:
-            await store._recall_erasures()
-            await store._admit_due()
+            await store._losing.recall_erasures(store._say_erased)
+            await store._incoming.admit_due()
             await store._carry_out_erasures()
         except StorageError as error:
-            store.upkeep_error = error
+            store._upkeep.error = error
         except BaseException:
             await store.close()
             raise
-        store._stir.set()
-        store._upkeep = asyncio.ensure_future(store._keep_up())
+        store._upkeep.start()
         return store
-
-    async def _check_witness(self, *, recover: bool) -> None:
-        """Raise StoreLostError or TailLostError if there was more than there is; with `recover` go on with what there is."""
-        vault = await self.backups.vault()
-        is_stored = self.log.state.segment > 0
-        try:
-            noted = await witness.read(vault.storage)
-            if noted is None and not is_stored:
-                noted = await witness.read_backups(vault, self.log.state.name)
-        except StorageError as failure:
-            if not is_stored:
-                raise  # something may have been here: nothing is begun before that is known
-            self.upkeep_error = failure
-            return
-        error = None if noted is None else witness.lost(noted, self.log.state, is_stored=is_stored)
-        if error is None:
-            return
-        error.details["backups"] = await vault.described()
-        if not recover:
-            raise error
-        # Under the old one there may be other events elsewhere with the numbers that would come now.
-        self.projection.shown = self.log.state = self.log.state._replace(writer=new_replica_id())
-        self._lost = error, self.log.state
-
-    async def _recall_erasures(self) -> None:
-        """Let everything be erased that the vault notes as erased: of a log that was lost, before anything is brought back."""
-        state, erased = self.log.state, await witness.read_erased((await self.backups.vault()).storage)
-        forgotten = [span for span in erased.spans if not state.erased.covers(span)]
-        if forgotten and not state.segment:
-            self.projection.erase_beforehand(Erasures((*state.erased.spans, *forgotten)))
-        elif forgotten and self.read_only is None:
-            await self._say_erased(forgotten)
-
-    async def _note_witness(self) -> None:
-        """Note how far the log has come, if backups are made here and it is not noted yet. What was lost is told until more is written."""
-        state = self.log.state
-        if self.backups.follows_clock and state is not self._witnessed and state.segment > 0 and self.lost is None:
-            async with self.backups.changing() as vault:
-                await witness.write(vault.storage, state, self.platform.now_ms())
-            self._witnessed = state
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Repeated calls do nothing."""
@@ -225,7 +160,7 @@ class Store:
         self.projection.check_open()
         await self._finish()
         try:
-            await _remove(self.log.storage, (await self.backups.vault()).storage)
+            await forgetting.remove(self.log.storage, (await self.backups.vault()).storage)
         finally:
             await self.backups.close()
             await self.log.storage.close()
@@ -234,15 +169,13 @@ class Store:
         """Take nothing more, finish what was begun, note what is shown, and free the view."""
         self._closed = self.projection.closed = True
         await self.backups.still()
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            await asyncio.wait([self._upkeep])
+        await self._upkeep.stop()
         await self._appender.idle()
         async with self.projection.exclusive:
             try:
                 await self.projection.note_shown()
             except StorageError as error:
-                self.upkeep_error = error  # all that was appended is stored
+                self._upkeep.error = error  # all that was appended is stored
             finally:
                 self.projection.close()
 
@@ -278,13 +211,13 @@ class Store:
         return await self._append(draft_lines(self.schema, raw), batch, durability)
 
     async def _append(self, drafts: list[Draft], batch: str | None, durability: Durability) -> list[Appended]:
-        self._check_writable()
+        self.projection.check_writable()
         if not drafts:
             return []
         if sum(len(one.data_json) for one in drafts) > MAX_BATCH_BYTES:
             raise ValidationError(f"More than {MAX_BATCH_BYTES:,} bytes are too many for one batch. Append them in several.")
         appended = await self._appender.append(drafts, batch, durability)
-        self._stir.set()
+        self._upkeep.stir()
         return appended
 
     async def flush(self) -> None:
@@ -300,11 +233,6 @@ class Store:
         except ValueError as error:
             raise ValidationError("A name has 1 to 200 characters.") from error
         await self.append(named)
-
-    def _check_writable(self) -> None:
-        self.projection.check_open()
-        if self.read_only is not None:
-            raise ReadOnlyError(f"Nothing can be written: {self.read_only}")
 
     # -- asking
 
@@ -378,7 +306,7 @@ class Store:
 
         The name stays as it is, and what was erased is gone.
         """
-        self._check_writable()
+        self.projection.check_writable()
         return await self._append_own(await history.undone_since(self.projection, moment), None)
 
     async def erase(self, ids: Sequence[str], *, batch: str | None = None) -> list[Appended]:
@@ -391,7 +319,7 @@ class Store:
         try:
             return await self._append_own(events, batch)
         finally:  # also where it is recorded, and the view cannot be made anew because something is damaged
-            self._stir.set()
+            self._upkeep.stir()
             await to_the_end(self._carry_out_erasures())
 
     async def _carry_out_erasures(self) -> None:
@@ -415,10 +343,7 @@ class Store:
     async def waiting(self) -> list[dict[str, Any]]:
         """Events from too far in the future, oldest first, each with the time `until` which it waits. Then it comes into the log."""
         self.projection.check_open()
-        return [
-            {"id": event.id, "time": event.time, "type": event.type, "until": iso_of_ms(ms_of(event.hlc) - self.max_future_ms)}
-            for event in self.log.waiting.events
-        ]
+        return self._incoming.waiting()
 
     async def migrate(self, *, dry_run: bool = False, on_progress: Progress | None = None) -> dict[str, Any]:
         """Bring data of an older version of the application to this one, as a whole or not at all; see `migration`.
@@ -444,21 +369,7 @@ class Store:
         """
         self.projection.check_open()
         await self._appender.settled()
-        if not self.projection.is_older:
-            raise ValidationError("Only data of an older version, which cannot be brought to this one, are started over.")
-        made = await migration.back_up(self.projection, self.backups)
-        async with self.projection.exclusive, self.platform.writing(self.log.state.log):
-            await self.projection.catch_up()
-            here = self.log.state
-            if self.log.whole.events and (made is None or not await migration.is_in(self.projection, self.backups, made)):
-                raise ConflictError("Another window changed something at the same time. Nothing was changed here. Try again.")
-            base = LogState(here.log, here.epoch, here.writer, here.name, erased=here.erased)
-            merge = Merge(base, Waiting(), self._horizon_ms())
-            with closing(Aside(self.projection, base)) as aside:
-                await self._add(merge, aside, self.projection.document, instead=True, on_progress=None)
-            self.projection.migration_failure = None
-            await self.projection.read_versions()
-        return made
+        return await self._incoming.start_over()
 
     async def versions(self) -> VersionDocument:
         """The version document as it is stored, or would be with the first event."""
@@ -515,9 +426,7 @@ class Store:
         Raises FormatError if it is no backup at all, PassphraseError, NewerVersionError, ForkError.
         """
         self.projection.check_open()
-        state = self.log.state
-        source = self._unsealed(source, passphrase)
-        verified = await self._verify_file(source, state, self.log.waiting, self._horizon_ms(), salvage=salvage, on_progress=on_progress)
+        verified = await self._incoming.inspect(source, salvage=salvage, passphrase=passphrase, on_progress=on_progress)
         state = self.log.state
         return {**verified.summary(), "here": {"events": state.events, "name": state.name, "records": self._durable_view().counts()}}
 
@@ -533,100 +442,13 @@ class Store:
         NewerVersionError, ClockError, QuotaError, ConflictError (another tab wrote meanwhile): nothing was changed then. Killed in the
         middle: as before or as after. Cancelled: as before; or it was too late, and this returns as if it were not.
         """
-        self._check_writable()
+        self.projection.check_writable()
         await self._appender.settled()
-        projection = self.projection
-        if mode == "replace" and self.log.state.events:
-            await safety_backup(self.backups, "Before everything was replaced")
-        async with projection.exclusive, self.platform.writing(self.log.state.log):
-            await projection.catch_up()
-            self._check_writable()
-            source, horizon_ms = self._unsealed(source, passphrase), self._horizon_ms()
-            if mode == "merge":
-                await self._admit(horizon_ms)
-                base, waiting = self.log.state, self.log.waiting
-            else:
-                here = self.log.state
-                base, waiting = LogState(here.log, here.epoch, here.writer, here.log, erased=here.erased), Waiting()
-            admitted = {} if mode == "merge" else self.log.state.feeds
-            # Folded aside while it is being read: queries go on seeing what is durable, and a refused file leaves no trace.
-            with closing(Aside(projection, base)) as aside:
-                verified = await self._verify_file(
-                    source, base, waiting, horizon_ms, admitted=admitted, salvage=salvage, on_progress=on_progress, on_new=aside.fold
-                )
-                if mode == "replace" or verified.merge.has_news:
-                    document = verified.header.versions if mode == "replace" else projection.document
-                    adding = self._add(verified.merge, aside, document, instead=mode == "replace", on_progress=on_progress)
-                    with suppress(asyncio.CancelledError):
-                        await to_the_end(adding)
+        verified = await self._incoming.restore(source, mode=mode, salvage=salvage, passphrase=passphrase, on_progress=on_progress)
         with suppress(asyncio.CancelledError):
             await to_the_end(self._carry_out_erasures())
-        self._stir.set()
+        self._upkeep.stir()
         return {**verified.summary(), "conflicts": len(self._durable_view().conflicts())}
-
-    async def _add(self, merge: Merge, aside: Aside, document: VersionDocument, *, instead: bool, on_progress: Progress | None) -> None:
-        """Add to the log what was folded aside, `instead` of all there is or after it, and show it. For one who holds `exclusive`."""
-        document = versions.written(document, self.schema, self.platform.name)
-        meta = {"versions": codec.encode(document)}
-        try:
-            await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
-        except QuotaError:
-            if not await self.projection.checkpoints.make_room():
-                raise
-            await self.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
-        await self.projection.show_added(aside, document, on_progress)
-
-    def _horizon_ms(self) -> int:
-        """What is dated later has to wait."""
-        return self.platform.now_ms() + self.max_future_ms
-
-    async def _admit_due(self) -> None:
-        """Let those events into the log that have waited and whose time has come. Raises as `restore`."""
-        if self.read_only is None and self._is_any_due():
-            async with self.projection.exclusive, self.platform.writing(self.log.state.log):
-                await self.projection.catch_up()
-                await self._admit(self._horizon_ms())
-
-    def _is_any_due(self) -> bool:
-        return bool(self.log.waiting.due(self.log.state.feeds, self._horizon_ms()))
-
-    async def _admit(self, horizon_ms: int) -> None:
-        """`_admit_due`, for one who holds `exclusive` and has caught up."""
-        state, waiting = self.log.state, self.log.waiting
-        due = waiting.due(state.feeds, horizon_ms)
-        if not due:
-            return
-        with closing(Aside(self.projection, state)) as aside:
-            merge = Merge(state, waiting.without(due), horizon_ms, aside.fold)
-            for start in range(0, len(due), FOLD_SLICE):
-                merge.admit(due[start : start + FOLD_SLICE])
-                await self.platform.breathe()
-            merge.end()
-            await self._add(merge, aside, self.projection.document, instead=False, on_progress=None)
-
-    def _unsealed(self, source: Source, passphrase: str | None) -> Source:
-        return unsealed(source, passphrase, self.platform.cipher)
-
-    async def _verify_file(
-        self, source: Source, base: LogState, waiting: Waiting, horizon_ms: int, *, salvage: bool, on_progress: Progress | None,
-        on_new: Callable[[list[Recorded]], None] | None = None, admitted: Mapping[str, Head] = MappingProxyType({}),
-    ) -> backup_restore.Verified:
-        trial = migration.Trial(self.projection, horizon_ms)
-        verified = await backup_restore.verify(
-            source, self.log, base, waiting, horizon_ms=horizon_ms, admitted=admitted, salvage=salvage, breathe=self.platform.breathe,
-            on_progress=on_progress, on_new=on_new, on_all=trial.take,
-        )
-        if verified.header.application not in (self.schema.name, ANY_APPLICATION):
-            raise FormatError(
-                f"This backup belongs to another application ({verified.header.application}), not to {self.schema.name}. "
-                "Nothing was changed."
-            )
-        if newer := versions.read(verified.header.versions, self.schema).read_only:
-            raise NewerVersionError(f"{newer} Update the application to restore this backup.")
-        await trial.judge(verified)
-        if verified.unfit and not salvage:
-            raise migration.refused(verified.header, verified.unfit, self.schema)
-        return verified
 
     async def import_file(self, data: bytes, name: str, *, on_progress: Progress | None = None) -> dict[str, Any]:
         """Bring in a file of another program, through the first of the schema's importers that knows it.
@@ -636,60 +458,8 @@ class Store:
         came in until then is kept, and can be undone like a whole import, or, if not even that could be recorded, by the `events` in
         the error's details.
         """
-        self._check_writable()
-        file = ImportFile(name, data)
-        for importer in self.schema.importers:
-            imported = importer(file, self.query)
-            if imported is not None:
-                break
-        else:
-            raise FormatError("This file is not one that can be brought in here. Choose the export as you received it.")
-        spans: list[Span] = []
-        done = 0
-        id_: str | None = None
-
-        async def take(events: Sequence[Event]) -> None:
-            nonlocal done
-            appended = await self.append(events)
-            done += len(events)
-            if appended:
-                replica, first = appended[0].id.split(":")
-                spans.append(Span(replica, int(first), int(first) + len(appended) - 1))
-
-        async def conclude() -> None:
-            nonlocal id_
-            counts, events = imported.counts, [str(span) for span in joined(spans)]
-            (recorded,) = await self.append(Imported(name=file.name, kind=imported.kind, sha256=file.sha256, counts=counts, events=events))
-            id_ = recorded.id
-
-        def tell_what_came_in(error: BaseException) -> None:
-            came_in = [str(span) for span in joined(spans)]
-            told = f"{done:,} events came in and are kept. To take them out again undo {', '.join(came_in)}."
-            if isinstance(error, PyStoreError):
-                error.tell_also(told, events=came_in)
-            else:
-                error.add_note(told)
-
-        try:
-            for events in imported.batches():
-                await to_the_end(take(events))
-                if on_progress is not None:
-                    on_progress("import", imported.read, imported.total)
-                await self.platform.breathe()
-        except BaseException as error:
-            if spans:
-                try:
-                    await to_the_end(conclude())
-                except PyStoreError:
-                    tell_what_came_in(error)
-            raise
-        if spans:
-            try:
-                await conclude()
-            except PyStoreError as error:
-                tell_what_came_in(error)
-                raise
-        return {"id": id_, "kind": imported.kind, "events": done, "counts": imported.counts, "not_understood": imported.not_understood}
+        self.projection.check_writable()
+        return await import_run.import_file(self.projection, data, name, self.append, self.query, on_progress)
 
     async def verify(self, on_progress: Progress | None = None) -> dict[str, Any]:
         """Check all that is stored, and the view.
@@ -706,52 +476,9 @@ class Store:
 
     # -- upkeep
 
-    async def _keep_up(self) -> None:
-        """Between the work of others: admit what has waited, index, merge, checkpoint."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AFTER_S):
-                    await self._stir.wait()
-            is_stirred = self._stir.is_set()
-            waited = 0.0
-            while self._stir.is_set() and waited < UPKEEP_AT_LATEST_S:
-                self._stir.clear()
-                await asyncio.sleep(UPKEEP_AFTER_S)
-                waited += UPKEEP_AFTER_S
-            try:
-                if not is_stirred and not self._is_any_due():
-                    continue
-                await self.upkeep()
-            except Exception as error:  # noqa: BLE001
-                self.upkeep_error = error
-            else:
-                self.upkeep_error = None
-
     async def upkeep(self, *, now: bool = False) -> None:
         """Admit what has waited, erase, merge small segments, index full text, save a checkpoint: each if it is due (`now`: or not)."""
-        await self._admit_due()
-        await self._note_witness()
+        await self._incoming.admit_due()
+        await self._losing.note()
         await self._carry_out_erasures()
         await self.projection.upkeep(now=now)
-
-
-async def forget_log(platform: Platform, log: str) -> None:
-    """Remove a log and everything made from it, backups too, for good: also one that cannot be opened."""
-    storage = await platform.open_log(log)
-    try:
-        vault = await platform.open_vault(log)
-        try:
-            await _remove(storage, vault)
-        finally:
-            await vault.close()
-    finally:
-        await storage.close()
-
-
-async def _remove(storage: LogStorage, vault: VaultStorage) -> None:
-    """Remove a log and its vault for good. Whoever finds a part of it knows by its record that the rest is to go as well."""
-    async with vault.exclusive():
-        with suppress(QuotaError, CorruptError):  # on a full disk, or a damaged one, it can go nevertheless
-            await storage.commit(Commit(meta={FORGOTTEN: b"yes"}))
-        await vault.destroy()
-        await storage.destroy()

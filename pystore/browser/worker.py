@@ -24,11 +24,12 @@ from pystore.browser.loop import run_now, shorten_turns
 from pystore.browser.verbs import KEPT, VERBS, Call
 from pystore.errors import ClosedError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
+from pystore.forgetting import forget_log
 from pystore.input_profile import load
 from pystore.platform import default_platform
 from pystore.ports import Durability
 from pystore.schema import Schema
-from pystore.store import Store, forget_log
+from pystore.store import Store
 
 TELL_AT_MOST_EVERY_S = 0.1
 COLLECT_AFTER_OBJECTS = 50_000

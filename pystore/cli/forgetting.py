@@ -11,8 +11,8 @@ from pystore.cli.shared import THE_ASSISTANT, Application, AsJson, OneFile, Stor
 from pystore.cli.stores import Ids
 from pystore.cli.terminal import Progress, answer, counted
 from pystore.errors import ValidationError
+from pystore.forgetting import forget_log
 from pystore.marks import Span
-from pystore.store import forget_log
 
 Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 

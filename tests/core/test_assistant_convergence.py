@@ -20,7 +20,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, preco
 
 from pystore import checkpoints, projection
 from pystore import log as log_module
-from pystore import store as store_module
+from pystore import upkeep as upkeep_module
 from pystore.assistant import schema
 from pystore.assistant.conversations import ConversationArchived, ConversationRetitled, ConversationStarted, MessagePosted, TextPart
 from pystore.errors import ConstraintError
@@ -83,7 +83,7 @@ class Assistants(RuleBasedStateMachine):
         self.clocks: list[FakeClock] = []
         for module, name, value in (
             (projection, "FOLD_SLICE", 3), (checkpoints, "NEAR_EVENTS", 1), (checkpoints, "SPACE", 20), (projection, "NEAR_EVENTS", 1),
-            (store_module, "UPKEEP_AFTER_S", 3600.0),
+            (upkeep_module, "UPKEEP_AFTER_S", 3600.0),
         ):
             self.patch.setattr(module, name, value)
         numbers = count()

@@ -21,7 +21,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, preco
 from pystore import checkpoints, codec, importing, projection
 from pystore import log as log_module
 from pystore import segment as segment_module
-from pystore import store as store_module
+from pystore import upkeep as upkeep_module
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms, ms_of, ms_of_iso
 from pystore.errors import ConstraintError, HandlerError, ValidationError
 from pystore.event import Event, Recorded
@@ -145,7 +145,7 @@ class Replicas(RuleBasedStateMachine):
         for module, name, value in (
             (log_module, "MERGE_FROM_SEGMENTS", 3), (log_module, "SEGMENT_EVENTS", 8), (projection, "FOLD_SLICE", 3),
             (checkpoints, "NEAR_EVENTS", 1), (checkpoints, "SPACE", 20), (projection, "NEAR_EVENTS", 1), (importing, "BATCH_EVENTS", 2),
-            (store_module, "UPKEEP_AFTER_S", 3600.0), (segment_module, "MERGED_EVENTS", 3),
+            (upkeep_module, "UPKEEP_AFTER_S", 3600.0), (segment_module, "MERGED_EVENTS", 3),
         ):
             self.patch.setattr(module, name, value)
         # The same ids each time: they decide the order of what has the same time stamp.

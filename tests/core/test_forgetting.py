@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from pystore.errors import ClosedError, ForgottenError, PyStoreError
+from pystore.forgetting import forget_log
 from pystore.memory import MemoryPlatform
-from pystore.store import Store, forget_log
+from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan, UntranslatedError
 from tests.support.fake_clock import FakeClock
 from tests.support.notes import SCHEMA, note, saved

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from pystore import projection as projection_module
-from pystore import store as store_module
+from pystore import upkeep as upkeep_module
 from pystore.memory import MemoryPlatform
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
@@ -15,7 +15,7 @@ from tests.support.notes import SCHEMA, folded, note, shown
 
 
 async def test_upkeep_that_fails_is_told_and_tried_again(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "UPKEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(upkeep_module, "UPKEEP_AFTER_S", 0.0)
     monkeypatch.setattr(projection_module, "CHECKPOINT_AFTER_EVENTS", 0)
     monkeypatch.setattr(projection_module, "CHECKPOINT_AFTER_SHARE", 1 << 30)
     for kind in ("quota", "bug"):
@@ -34,8 +34,8 @@ async def test_upkeep_that_fails_is_told_and_tried_again(platform: MemoryPlatfor
 
 
 async def test_upkeep_begins_also_when_appending_never_pauses(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "UPKEEP_AFTER_S", 0.0001)
-    monkeypatch.setattr(store_module, "UPKEEP_AT_LATEST_S", 0.001)
+    monkeypatch.setattr(upkeep_module, "UPKEEP_AFTER_S", 0.0001)
+    monkeypatch.setattr(upkeep_module, "UPKEEP_AT_LATEST_S", 0.001)
     monkeypatch.setattr(projection_module, "CHECKPOINT_AFTER_EVENTS", 0)
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         count = 0
@@ -48,7 +48,7 @@ async def test_upkeep_begins_also_when_appending_never_pauses(platform: MemoryPl
 async def test_a_store_opened_on_a_long_tail_makes_a_checkpoint_by_itself(
     platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "UPKEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(upkeep_module, "UPKEEP_AFTER_S", 0.0)
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append([note(index) for index in range(1000)])
         platform.kept["a"].checkpoints.clear()

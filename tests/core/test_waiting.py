@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pystore import codec, merging
-from pystore import store as store_module
+from pystore import upkeep as upkeep_module
 from pystore.clock import MAX_FUTURE_MS, iso_of_ms
 from pystore.errors import ClockError, CorruptBackupError, CorruptError, ForkError, PyStoreError, QuotaError, ValidationError
 from pystore.memory import MemoryPlatform
@@ -185,8 +185,8 @@ async def test_what_waits_outlives_a_closed_store_and_comes_in_when_it_is_opened
 
 
 async def test_an_open_store_looks_by_itself(platform: MemoryPlatform, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "LOOK_AFTER_S", 0.01)
-    monkeypatch.setattr(store_module, "UPKEEP_AFTER_S", 0.0)
+    monkeypatch.setattr(upkeep_module, "LOOK_AFTER_S", 0.01)
+    monkeypatch.setattr(upkeep_module, "UPKEEP_AFTER_S", 0.0)
     came = asyncio.Event()
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.restore([await Device(HOUR).writes("then")])

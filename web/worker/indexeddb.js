@@ -97,7 +97,7 @@ export async function listLogs() {
 /** A value that Python keeps, as text. @param {Uint8Array | undefined} value */
 const text = (value) => new TextDecoder().decode(value?.subarray(CHECKSUM_BYTES));
 
-/** Go on with the removing of a log, which was cut short: as `pystore/store.py` does. @param {LogDatabase} database */
+/** Go on with the removing of a log, which was cut short: as `pystore/forgetting.py` does. @param {LogDatabase} database */
 async function remove(database) {
   const vault = await Vault.open(database.log);
   const release = await vault.hold();
