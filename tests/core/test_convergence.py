@@ -388,7 +388,7 @@ class Replicas(RuleBasedStateMachine):
         erasing = {event.replica for event in told if event.type == "$erased"}
         for source, target in there_and_back(len(self.stores)):
             store = self.stores[source]
-            await self.stores[target].restore([await a_part(store, store.log.state.feeds.keys() - erasing)])
+            await self.stores[target].restore([await a_part(store, store.log.whole.feeds.keys() - erasing)])
         contents: dict[str, set[bytes]] = {}
         for store in self.stores:
             for event in await self.check(store):

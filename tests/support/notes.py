@@ -149,9 +149,10 @@ async def saved(store: Store, *, gzip: bool = False) -> bytes:
 
 
 async def a_part(store: Store, replicas: Collection[str]) -> bytes:
-    """A backup with the feeds of these replicas only."""
-    events = [event for event in await stored_events(store) if event.replica in replicas]
-    state = store.log.state
+    """A backup with the feeds of these replicas only, and what waits of them."""
+    stored = [*await stored_events(store), *store.log.waiting.events]
+    events = sorted((event for event in stored if event.replica in replicas), key=lambda event: event.order)
+    state = store.log.whole
     feeds = {replica: head for replica, head in state.feeds.items() if replica in replicas}
     counts: dict[str, int] = {}
     for event in events:
