@@ -9,9 +9,9 @@ at most `SPACE` times its size, and there are at most `MOST` of them. All of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from pystore import codec
 from pystore.erasure import Erasures
@@ -19,6 +19,8 @@ from pystore.errors import PyStoreError, QuotaError
 from pystore.log import LogState
 from pystore.marks import Marks, Order
 from pystore.ports import Checkpoint, LogStorage
+
+T = TypeVar("T")
 
 SPACE = 3
 """How many times the size of the newest checkpoint the older ones take together, at most."""
@@ -99,12 +101,7 @@ class Checkpoints:
     async def keep(self, state: LogState, image: bytes) -> Exception | None:
         """`save` for work that must not fail for want of a checkpoint; why there is none, if so. Older ones make room for it."""
         try:
-            try:
-                await self.save(state, image)
-            except QuotaError:
-                if not await self.make_room():
-                    raise
-                await self.save(state, image)
+            await self.making_room(lambda: self.save(state, image))
         except Exception as error:  # noqa: BLE001  # whatever it is, losing a checkpoint costs time only
             return error
         return None
@@ -123,6 +120,15 @@ class Checkpoints:
         """How many events lie between two neighbouring checkpoints, or before the first, at most."""
         ends = [0, *(kept.state.events for kept in await self.kept())]
         return max((after - before for before, after in pairwise(ends)), default=0)
+
+    async def making_room(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives. If there is no space for it, it is done once more, when the older checkpoints have made room."""
+        try:
+            return await work()
+        except QuotaError:
+            if not await self.make_room():
+                raise
+            return await work()
 
     async def make_room(self) -> bool:
         """Remove all but the newest; whether there were any."""

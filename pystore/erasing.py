@@ -58,9 +58,10 @@ async def carry_out(projection: Projection, backups: Backups, say: Callable[[Seq
         with _noting(damages):
             await projection.catch_up()
         erasures = projection.log.state.erased
-        with _noting(damages):
-            said = await projection.log.blank_erased(projection.platform.breathe)
+        # First: what is taken out of the log is written anew before the old goes, which takes the room that these give.
         await projection.checkpoints.purge(erasures)
+        with _noting(damages):
+            said = await projection.checkpoints.making_room(lambda: projection.log.blank_erased(projection.platform.breathe))
         if projection.shown.erased != erasures:
             with _noting(damages):
                 await projection.refold()

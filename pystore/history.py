@@ -198,7 +198,7 @@ async def timeline(
                 continue
             if len(found) >= limit:
                 return found
-            by = marks.undone_by(event.replica, event.seq, event.order)
+            by = marks.undone_by(event.replica, event.seq, event.order) if projection.log.state.is_undone(event) else None
             found.append({
                 **told(event), "data": data, "undone": by is not None, "undone_by": by.id if by else None,
                 "conflict": _reason(projection, event),

@@ -21,7 +21,7 @@ from pystore.backup.lines import Source
 from pystore.backup.restore import Verified
 from pystore.backup.sealed import unsealed
 from pystore.clock import iso_of_ms, ms_of
-from pystore.errors import ConflictError, FormatError, NewerVersionError, QuotaError, ValidationError
+from pystore.errors import ConflictError, FormatError, NewerVersionError, ValidationError
 from pystore.event import Head, Recorded
 from pystore.log import LogState
 from pystore.merging import Merge
@@ -171,10 +171,7 @@ class Incoming:
         projection = self._projection
         document = versions.written(document, projection.schema, projection.platform.name)
         meta = {"versions": codec.encode(document)}
-        try:
-            await projection.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
-        except QuotaError:
-            if not await projection.checkpoints.make_room():
-                raise
-            await projection.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
+        await projection.checkpoints.making_room(
+            lambda: projection.log.add(merge.bodies, merge.state, merge.sizes, merge.waiting, instead=instead, meta=meta)
+        )
         await projection.show_added(aside.take(), aside.erased, aside.earliest, document, on_progress)

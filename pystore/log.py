@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pystore import codec
 from pystore.clock import ZERO, HybridClock
-from pystore.erasure import Erasures, blanked
+from pystore.erasure import ERASED, NAMED, Erasures, blanked
 from pystore.errors import ConflictError, CorruptError, ForgottenError, FormatError, NewerVersionError, PyStoreError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Head, Recorded, check_feed, new_replica_id, parse_line, record
 from pystore.marks import Marks, Order, Span
@@ -92,8 +92,8 @@ class LogState(NamedTuple):
         return event.seq <= self.feeds.get(event.replica, _NO_HEAD).seq
 
     def is_undone(self, event: Recorded) -> bool:
-        """Whether the event is undone."""
-        return self.marks.is_undone(event.replica, event.seq, event.order)
+        """Whether the event is undone. Names and erasures never are, whatever names them."""
+        return event.type not in (NAMED, ERASED) and self.marks.is_undone(event.replica, event.seq, event.order)
 
     def shows_the_same(self, marks: Marks) -> bool:
         """Whether of all these events the same ones are undone if `marks` are what counts."""

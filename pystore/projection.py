@@ -469,7 +469,7 @@ class Projection:
         if self.read_only is not None:
             return
         async with self.exclusive, self.platform.writing(self.log.state.log):
-            await self.log.merge_segments()
+            await self.checkpoints.making_room(self.log.merge_segments)
         complete = False
         while not complete:
             async with self.exclusive:
@@ -485,7 +485,7 @@ class Projection:
             if not since or not (now or since > max(CHECKPOINT_AFTER_EVENTS, state.events // CHECKPOINT_AFTER_SHARE)):
                 return
             image = view.image()
-        await self.checkpoints.save(state, image)
+        await self.checkpoints.making_room(lambda: self.checkpoints.save(state, image))
         self.setback = None
         self._checkpointed = state.events
         await self._fill(state)

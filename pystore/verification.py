@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any, NamedTuple
 
 from pystore.backup.restore import check_json
@@ -232,6 +232,8 @@ class _Check:
             return  # it is reported where it is compared
         if self._state.segment and (now is None or now.epoch != self._state.epoch):
             raise ConflictError("Everything was replaced while it was checked. Check it again.")
+        if now is not None and now.erased != self._state.erased:
+            raise ConflictError("Something was erased while everything was checked. Check it again.")
 
     async def _events_of(self, body: bytes, place: str) -> AsyncIterator[tuple[list[Recorded], int]]:
         """The events of a body in slices, each with how many lines it is from: lines that are none are reported."""
@@ -294,7 +296,7 @@ class _Check:
     async def fold(self, projection: Projection, view: View) -> None:
         """Fold the log, which was found sound, into an empty view."""
         projector = projection.projector_of(view)
-        projector.marks = self._state.marks
+        projector.marks, projector.erased = self._state.marks, self._state.erased
         done = 0
         async for events in self._in_order():
             projector.fold(events)
@@ -341,24 +343,28 @@ class _Check:
                 for one, other in zip_longest(our_pages, their_pages, fillvalue=_NO_ROWS):
                     if one != other:
                         names = list((one or other)[0])
-                        ours.update(tuple(row.values()) for row in one)
-                        theirs.update(tuple(row.values()) for row in other)
-                        same = ours & theirs
-                        ours, theirs = ours - same, theirs - same
+                        _part(one, ours, theirs)
+                        _part(other, theirs, ours)
                     done += len(one)
                     self._tell("compare", min(done, total), total)
                     await self._breathe()
-            self._report_rows(table, shown.key_of(table), names, ours, theirs)
+            await self._report_rows(table, shown.key_of(table), names, ours, theirs)
 
-    def _report_rows(
+    async def _report_rows(
         self, table: str, key: list[str], names: list[str], ours: Iterable[tuple[Any, ...]], theirs: Iterable[tuple[Any, ...]]
     ) -> None:
-        def by_key(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
-            named = (dict(zip(names, row, strict=True)) for row in rows)
-            return {tuple(row[name] for name in key): row for row in named}
+        async def by_key(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+            found = {}
+            for number, values in enumerate(rows, 1):
+                row = dict(zip(names, values, strict=True))
+                found[tuple(row[name] for name in key)] = row
+                if number % PAGE_ROWS == 0:
+                    await self._breathe()
+            return found
 
-        shown, right = by_key(ours), by_key(theirs)
-        for value in [*shown, *(value for value in right if value not in shown)]:
+        shown, right = await by_key(ours), await by_key(theirs)
+        differing = chain(shown, (value for value in right if value not in shown))
+        for value in islice(differing, MAX_PROBLEMS):
             at = dict(zip(key, value, strict=True))
             if value not in right:
                 why = "is not what the events say: it should not be there"
@@ -370,6 +376,16 @@ class _Check:
             said = ", ".join(f"{name} {part!r}" for name, part in at.items())
             id_ = {"pystore_conflict": f"{at.get('replica')}:{at.get('seq')}", "pystore_import": at.get("event_id")}.get(table)
             self.report(f"The row of {table} with {said} {why}.", id_, table=table, key=at)
+
+
+def _part(rows: list[dict[str, Any]], mine: Counter[tuple[Any, ...]], others: Counter[tuple[Any, ...]]) -> None:
+    """Take away from what only the other view has what this one has too; what is left of `rows` only this one has, so far."""
+    for row in rows:
+        values = tuple(row.values())
+        if others[values] > 1:
+            others[values] -= 1
+        elif others.pop(values, 0) == 0:
+            mine[values] += 1
 
 
 class _At(NamedTuple):

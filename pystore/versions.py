@@ -91,19 +91,21 @@ def read(document: VersionDocument, schema: Schema) -> Reading:
             f"These data belong to another application ({name}), not to {schema.name}. Nothing was changed. Open them with that one.",
             schema=name,
         )
-    meta_version = document.get("meta_version")
-    if not isinstance(meta_version, int) or meta_version > META_VERSION:
-        return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
     if document == UNKNOWN:
         return Reading(None, is_older=True)
+    meta_version = document.get("meta_version")
+    is_newer = not isinstance(meta_version, int) or meta_version > META_VERSION
     stored = app_version(document)
-    if (stored == 0) != (schema.app == 0):
+    # A newer pystore may say the version in another way: then it is not known to be one of development.
+    if (stored != 0 or not is_newer or _names_version(document)) and (stored == 0) != (schema.app == 0):
         raise NewerVersionError(
             "These data were written by a development version of the application and are not for this one."
             if stored == 0
             else "This is a development version of the application; it does not open real data.",
             stored=stored, supported=schema.app,
         )
+    if is_newer:
+        return Reading("The data were written by a newer pystore. You can read and save them, but not change them here.", False)
     if stored > schema.app:
         return Reading(
             "The data were written by a newer version of this application. You can read and save them, but not change them here.", False
@@ -156,6 +158,11 @@ def from_json(raw: bytes) -> VersionDocument:
     if not isinstance(document, dict):
         raise CorruptError("The version document is damaged. Restore the log from a backup.")
     return document
+
+
+def _names_version(document: VersionDocument) -> bool:
+    entry = document.get("app")
+    return isinstance(entry, dict) and isinstance(entry.get("version"), int)
 
 
 def app_version(document: VersionDocument) -> int:

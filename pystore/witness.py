@@ -7,6 +7,7 @@ log that was lost and is begun again.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pydantic
@@ -33,15 +34,21 @@ class Witness(pydantic.BaseModel):
     events: int
     feeds: dict[str, int]
     at: str
+    sha256: str = ""
+
+    def digest(self) -> str:
+        """The SHA-256, in hex, of all the rest of it."""
+        return sha256(self.model_dump_json(exclude={"sha256"}).encode()).hexdigest()
 
 
 async def read(vault: VaultStorage) -> Witness | None:
     """What is noted; None if nothing is, or it is damaged: then nothing is known, and nothing is claimed."""
     try:
         raw = await vault.read(WITNESS)
-        return Witness.model_validate_json(raw) if raw else None
+        noted = Witness.model_validate_json(raw) if raw else None
     except pydantic.ValidationError:
         return None
+    return noted if noted is not None and noted.sha256 == noted.digest() else None
 
 
 async def read_backups(vault: Vault, name: str) -> Witness | None:
@@ -62,7 +69,7 @@ async def write(vault: VaultStorage, state: LogState, now_ms: int) -> None:
     """Note how far the log has come."""
     feeds = {replica: head.seq for replica, head in state.feeds.items()}
     noted = Witness(epoch=state.epoch, name=state.name, events=state.events, feeds=feeds, at=iso_of_ms(now_ms))
-    await vault.write(WITNESS, noted.model_dump_json().encode())
+    await vault.write(WITNESS, noted.model_copy(update={"sha256": noted.digest()}).model_dump_json().encode())
 
 
 async def note_erased(vault: VaultStorage, erased: Erasures) -> None:

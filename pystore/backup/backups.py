@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal, Protocol
 
 from pystore.backup import damage
@@ -15,7 +15,7 @@ from pystore.backup.restore import check_file
 from pystore.backup.save import Snapshot, snapshot
 from pystore.backup.vault import Vault
 from pystore.clock import ms_of_iso
-from pystore.errors import ClosedError, CorruptBackupError, CorruptError, QuotaError, ValidationError
+from pystore.errors import ClosedError, CorruptBackupError, CorruptError, StorageError, ValidationError
 from pystore.log import LogState
 from pystore.progress import Progress
 from pystore.projection import Projection
@@ -151,12 +151,16 @@ class Backups:
     async def restore(
         self, id_: str, *, mode: Literal["merge", "replace"] = "merge", salvage: bool = False, on_progress: Progress | None = None
     ) -> dict[str, Any]:
-        """Bring a backup in, as `Store.restore` does a file: all of it is checked before anything changes."""
+        """Bring a backup in, as `Store.restore` does a file: all of it is checked first. One that is damaged is noted as such."""
         vault = await self.vault()
         # What is replaced is backed up first, and that must not push out this one.
         vault.in_use.add(_id(id_))
         try:
             return await self._restore(self.file(id_), mode=mode, salvage=salvage, on_progress=on_progress)
+        except CorruptBackupError as error:
+            with suppress(StorageError):  # why it was not brought in is told all the same
+                await self._note_verified({id_: error.message}, self._projection.platform.now_ms())
+            raise
         finally:
             vault.in_use.discard(_id(id_))
 
@@ -305,12 +309,7 @@ class Backups:
 
     async def _add(self, vault: Vault, taken: Snapshot, layers: Sequence[str], label: str) -> Sequence[BackupId]:
         projection = self._projection
-        try:
-            return await vault.add(taken, layers, label, projection.platform.now_ms())
-        except QuotaError:
-            if not await projection.checkpoints.make_room():
-                raise
-            return await vault.add(taken, layers, label, projection.platform.now_ms())
+        return await projection.checkpoints.making_room(lambda: vault.add(taken, layers, label, projection.platform.now_ms()))
 
     async def _keep(self, vault: Vault, label: str) -> str:
         log, schema = self._projection.log, self._projection.schema

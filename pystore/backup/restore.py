@@ -202,10 +202,12 @@ class _Feeds:
             known = self.known.get(event.replica)
             if known is None:
                 continue
-            if event.replica not in heads and event.seq == known.seq + 1:
-                # If it names another event than the log's last, that is a fork, unless the file is damaged: told at its end.
-                heads[event.replica] = Head(known.seq, event.prev)
-                continuing[event.replica] = event
+            if event.replica not in heads and 1 < event.seq <= known.seq + 1:
+                # A feed that is not told from its beginning. If it does not fit to the log's that is a fork, unless the file is damaged:
+                # told at its end.
+                heads[event.replica] = Head(event.seq - 1, event.prev)
+                if event.seq == known.seq + 1:
+                    continuing[event.replica] = event
             if event.seq == known.seq:
                 at_known[event.replica] = event.hash()
         check_feed(events, heads)

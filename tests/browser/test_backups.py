@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -360,3 +361,19 @@ def test_what_a_killed_browser_left_half_written_does_not_survive_erasing(launch
     files = client.run(FILES_OF_THE_VAULT)
     assert len(left) > len(files)
     assert not [name for name in files if "crswap" in name or "0" * 64 in name or "000002" in name]
+
+
+def test_the_data_room_shows_what_takes_space_by_kind_and_how_much_there_is(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    page.evaluate("pystore.store.backups.create('before')")
+    assistant.room("Data")
+    card = page.get_by_role("region", name="Space used")
+    kinds = card.get_by_role("term")
+    expect(kinds.filter(has_text="What you wrote and brought in")).to_be_visible(timeout=PATIENCE_MS)
+    expect(kinds.filter(has_text="Backups")).to_be_visible(timeout=PATIENCE_MS)
+    shares = card.locator(".bar").first.locator("span")
+    expect(shares).to_have_count(2)
+    assert all(share.evaluate("(share) => share.getBoundingClientRect().width > 0") for share in shares.all())
+    expect(card.get_by_role("img")).to_have_attribute("aria-label", re.compile("[0-9] .?B used of [0-9]"))

@@ -187,6 +187,33 @@ async def test_nothing_is_replaced_when_its_backup_cannot_be_made(platform: Memo
         assert await lines_of(store) == before
 
 
+async def test_a_backup_that_turns_out_to_be_damaged_when_it_is_restored_is_known_to_be_from_then_on(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note(index) for index in range(100)])
+        await store.backups.create()
+        damage(platform, "chunks/")
+        assert [one["verified"]["good"] for one in await store.backups.list()] == [True]
+        with pytest.raises(CorruptBackupError):
+            await store.backups.restore((await store.backups.list())[0]["id"])
+        assert [one["verified"]["good"] for one in await store.backups.list()] == [False]
+
+
+async def test_statistics_tell_how_many_backups_there_are_from_when_and_by_layer(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        made = []
+        for layer in ("manual", "manual", "hourly"):
+            await store.append(note(clock()))
+            made.append((await store.backups.create(layer=layer))["time"])
+            clock.advance(3_600_000)
+        stats = await store.backups.stats()
+        assert (stats["count"], stats["oldest"], stats["newest"]) == (3, made[0], made[2])
+        assert stats["layers"] == {
+            "hourly": {"count": 1, "oldest": made[2], "newest": made[2]}, "manual": {"count": 2, "oldest": made[0], "newest": made[1]},
+        }
+        assert stats["bytes"] == sum(len(data) for name, data in platform.vaults["a"].items() if not name.startswith("state/"))
+        assert (stats["keep"]["auto"], stats["keep"]["weekly"], stats["minutes"]) == (10, 4, 15)
+
+
 @pytest.mark.parametrize("folder", ["chunks/", "backups/"])
 async def test_a_damaged_backup_is_named_and_never_restored(platform: MemoryPlatform, folder: str) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:

@@ -552,3 +552,18 @@ async def test_a_mark_without_content_is_refused_as_altered(platform: MemoryPlat
         assert caught.value.details["kind"] == "AlteredError"
         await other.restore([file], salvage=True)
         assert len(await other.events()) == 1
+
+
+async def test_where_there_is_no_space_to_erase_checkpoints_make_room(platform: MemoryPlatform) -> None:
+    plan = Plan(only="commit", kind="quota")
+    async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
+        for _ in range(3):
+            await store.append([note(index) for index in range(600)])
+            await store.upkeep(now=True)
+        (secret,) = await store.append(note("secret"))
+        assert len(platform.kept["a"].checkpoints) > 1
+        plan.at, plan.done = 2, 0  # the first one says what is to be erased
+        await store.erase([secret.id])
+        assert plan.failed == 1
+        assert len(platform.kept["a"].checkpoints) == 1
+    assert b"secret" not in kept(platform)

@@ -127,6 +127,18 @@ async def test_a_local_append_that_breaks_a_constraint_is_refused_before_anythin
         await equal_to_a_fold(store)
 
 
+async def test_a_name_and_an_erasure_among_what_is_undone_stay_and_are_not_called_undone(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        first, second = await add(store, 1, 2)
+        await store.rename("A name")
+        await store.erase([second])
+        replica = first.partition(":")[0]
+        await store.undo([f"{replica}:1-4"])
+        undone = {event["type"]: event["undone"] for event in await store.events()}
+        assert undone == {"note.added": True, "$named": False, "$erased": False, "$undone": False}
+        assert (notes_of(store), store.log.state.name) == ([], "A name")
+
+
 async def test_another_replica_undoes_and_both_come_to_the_same(clock: FakeClock) -> None:
     async with (
         await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,

@@ -36,6 +36,15 @@ def test_nothing_is_due_twice_in_the_same_quarter_of_an_hour() -> None:
     assert due(made, Settings(), start + 15 * MINUTE)[0] == "auto"
 
 
+def test_how_often_the_shortest_layer_is_due_is_a_setting() -> None:
+    start = START_MS - START_MS % (15 * MINUTE)
+    made = made_at(start, *TIMED)
+    for minutes in (5, 10):
+        settings = Settings().changed({"minutes": minutes})
+        assert due(made, settings, start + minutes * MINUTE - 1) == []
+        assert due(made, settings, start + minutes * MINUTE) == ["auto"]
+
+
 def test_layers_that_fell_due_while_nobody_looked_are_due_once() -> None:
     assert due(made_at(START_MS, *TIMED), Settings(), START_MS + 40 * DAY) == list(TIMED)
 

@@ -119,8 +119,9 @@ async def test_a_dry_run_says_whether_it_would_work_and_changes_nothing(platform
     (version_3(second=lambda data: {**data, "words": 1 // 0}), "could not be brought to version 3"),
     (version_3(second=lambda data: data), "words"),
     (version_3(table="CREATE TABLE text (id TEXT PRIMARY KEY, title TEXT NOT NULL, words INTEGER NOT NULL CHECK (words < 9))"), "CHECK"),
+    (version_3(table="CREATE TABLE text (id TEXT PRIMARY KEY, title TEXT REFERENCES text, words INTEGER NOT NULL)"), "FOREIGN KEY"),
     (version_3(check="SELECT id FROM text WHERE words > 20"), "the check 'words are counted' finds"),
-], ids=["upcaster", "model", "constraint", "check"])
+], ids=["upcaster", "model", "constraint", "foreign key", "check"])
 async def test_what_does_not_fit_leaves_the_old_state_readable_and_says_why(platform: MemoryPlatform, schema: Schema, why: str) -> None:
     lines = await older(platform)
     async with await Store.open(schema, "a", platform=platform) as store:

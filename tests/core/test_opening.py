@@ -36,9 +36,11 @@ async def test_opening_with_a_checkpoint_does_not_replay_what_it_holds(platform:
         assert [one.split(":")[1] for one in folded_ids] == ["11"]
 
 
-@pytest.mark.parametrize("schema", [make_schema(views=2), make_schema(app=2)])
-async def test_another_version_regenerates_the_view(platform: MemoryPlatform, schema: Any) -> None:
-    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+@pytest.mark.parametrize(("before", "schema"), [
+    (SCHEMA, make_schema(views=2)), (SCHEMA, make_schema(app=2)), (make_schema(views=2), SCHEMA),
+], ids=["newer views", "newer app", "older views"])
+async def test_another_version_regenerates_the_view(platform: MemoryPlatform, before: Any, schema: Any) -> None:
+    async with await Store.open(before, "a", platform=platform) as store:
         await store.append(note("1"))
         await store.upkeep(now=True)
         expected = shown(store)

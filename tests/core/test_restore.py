@@ -324,6 +324,25 @@ async def test_two_contents_under_one_number_are_a_fork(platform: MemoryPlatform
             await store.restore([ours])
 
 
+async def test_a_file_with_the_end_of_a_feed_goes_on_from_what_is_here_and_adds_nothing_when_it_comes_again(
+    platform: MemoryPlatform,
+) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(FakeClock())) as origin,
+        await Store.open(SCHEMA, "a", platform=platform) as store,
+    ):
+        await origin.append([note(index) for index in range(3)])
+        await store.restore([await saved(origin)])
+        await origin.append([note(index) for index in range(3, 6)])
+        header, *lines = (await saved(origin)).split(b"\n")[:-2]
+        for begin, new in ((2, 3), (3, 0), (4, 0), (5, 0)):
+            assert (await store.restore([footed(header, lines[begin:])]))["new"] == new
+        assert (await store.restore([footed(header, lines[1:3])]))["new"] == 0
+        assert await lines_of(store) == await lines_of(origin)
+        with pytest.raises(CorruptBackupError):
+            await store.restore([footed(header, lines[3:])], mode="replace")
+
+
 async def test_a_file_with_only_the_tail_of_a_fork_is_a_fork_and_a_damaged_one_is_damaged(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"))

@@ -385,6 +385,19 @@ async def test_a_row_that_is_not_what_the_events_say_is_named(
         assert named(await store.verify()) == SOUND
 
 
+@pytest.mark.parametrize("stage", ["verify", "project"])
+async def test_what_is_erased_meanwhile_is_not_called_damage(platform: MemoryPlatform, stage: str) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append_json(json_lines(*(note(number) for number in range(700))))
+        reached = asyncio.Event()
+        verifying = asyncio.ensure_future(store.verify(lambda now, _done, _total: reached.set() if now == stage else None))
+        await reached.wait()
+        await store.erase([(await store.events(limit=1))[0]["id"]])
+        (outcome,) = await asyncio.gather(verifying, return_exceptions=True)
+        assert isinstance(outcome, ConflictError) or (isinstance(outcome, dict) and named(outcome) == SOUND)
+        assert named(await store.verify()) == SOUND
+
+
 async def test_however_much_is_wrong_the_list_is_bounded(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append_json(json_lines(*(note(number) for number in range(verification.MAX_PROBLEMS + 500))))

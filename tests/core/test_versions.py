@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -55,16 +56,19 @@ async def test_a_log_that_does_not_say_whose_it_is_is_that_of_who_writes_to_it_n
 
 
 async def test_production_never_reads_development_data_and_the_reverse(platform: MemoryPlatform) -> None:
-    for first, second in ((DEVELOPMENT, ONE), (ONE, DEVELOPMENT)):
-        name = f"{first.app}"
+    for (first, second), meta_version in product(((DEVELOPMENT, ONE), (ONE, DEVELOPMENT)), (None, 2)):
+        name = f"{first.app}-{meta_version}"
         async with await Store.open(first, name, platform=platform) as store:
             await store.append(note("1"))
+        if meta_version is not None:
+            document = store.projection.document | {"meta_version": meta_version}
+            platform.kept[name].meta |= packed({"versions": codec.encode(document)})
         kept = dict(platform.kept[name].meta)
         with pytest.raises(NewerVersionError):
             await Store.open(second, name, platform=platform)
         assert platform.kept[name].meta == kept
         async with await Store.open(first, name, platform=platform) as store:
-            await store.append(note("2"))
+            assert (store.read_only is None) == (meta_version is None)
 
 
 @pytest.mark.parametrize("newer", [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -214,10 +215,13 @@ async def test_a_damaged_note_of_what_was_erased_erases_nothing(platform: Memory
         assert len(again.query("SELECT * FROM note")) == 22
 
 
-async def test_a_damaged_witness_claims_nothing(platform: MemoryPlatform) -> None:
+@pytest.mark.parametrize("damaged", [lambda _: b"{", lambda noted: noted.replace(b":21}", b":29}")], ids=["cut off", "altered"])
+async def test_a_damaged_witness_claims_nothing(platform: MemoryPlatform, damaged: Callable[[bytes], bytes]) -> None:
     store = await kept_store(platform)
     await store.close()
-    platform.vaults["a"]["state/witness.json"] = b"{"
+    noted = platform.vaults["a"]["state/witness.json"]
+    platform.vaults["a"]["state/witness.json"] = damaged(noted)
+    assert damaged(noted) != noted
     async with await Store.open(SCHEMA, "a", platform=platform) as again:
         assert len(again.query("SELECT * FROM note")) == 21
 

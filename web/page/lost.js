@@ -7,7 +7,7 @@ import { useApp } from './hooks.js';
 import { Dialog, TypedNameDialog } from './dialogs.js';
 import { chooseFiles, takeFiles } from './files.js';
 import { Icon } from './icons.js';
-import { ago, count, exactly } from './words.js';
+import { ago, count, exactly, problem } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').Backup} Backup */
@@ -19,14 +19,19 @@ export function Lost() {
   const isTail = code === 'TailLostError';
   const [folder, setFolder] = useState(/** @type {string | null} */ (null));
   useEffect(() => void mirrorFolder(log).then(setFolder, (error) => app.fail(error)), [log]);
+  const [bad, setBad] = useState(/** @type {string[]} */ ([])); // found to be damaged, in spite of what was known of them
   /** @type {Backup | undefined} */
-  const backup = details.backups?.find((/** @type {Backup} */ one) => one.damaged === null && one.verified?.good !== false);
+  const backup = details.backups?.find((/** @type {Backup} */ one) => one.damaged === null && one.verified?.good !== false && !bad.includes(one.id));
 
   const still = backup && Math.max(0, details.events - Math.max(details.here ?? 0, backup.events ?? 0));
 
   const bringBack = () => tried(app, async () => {
     const { id, time } = /** @type {Backup} */ (backup);
-    const { new: events } = await app.recover((store) => app.work('Bringing back the backup', (options) => store.backups.restore(id, 'merge', options)));
+    const restoring = app.recover((store) => app.work('Bringing back the backup', (options) => store.backups.restore(id, 'merge', options)));
+    const { new: events } = await restoring.catch((error) => {
+      if (problem(error).code === 'CorruptBackupError') setBad([...bad, id]);
+      throw error;
+    });
     await app.readLogs();
     app.go('conversations');
     const gone = details.events - (details.here ?? 0) - events;
