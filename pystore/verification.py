@@ -173,7 +173,7 @@ class _Check:
                 if len(self.problems) == problems and here == lines and ends(segment.body) != (parts[0], parts[-1]):
                     wrong_ends.append(segment.number)
         chains.end(self._state.feeds)
-        await self._check_replaced(storage)
+        await self._check_replaced(storage, meta)
         self.is_whole = not self.problems
         if self.is_whole:
             # Where an event is wrong, that other records say otherwise is no news.
@@ -225,14 +225,14 @@ class _Check:
     def _report_missing_records(self, first: int, last: int) -> None:
         self.report(f"Record {first} is missing." if first == last else f"Records {first} to {last} are missing.")
 
-    async def _check_replaced(self, storage: LogStorage) -> None:
+    async def _check_replaced(self, storage: LogStorage, meta: Records) -> None:
         try:
-            now = LogState.from_meta(await storage.meta())
+            then, now = LogState.from_meta(meta), LogState.from_meta(await storage.meta())
         except CorruptError:
             return  # it is reported where it is compared
         if self._state.segment and (now is None or now.epoch != self._state.epoch):
             raise ConflictError("Everything was replaced while it was checked. Check it again.")
-        if now is not None and now.erased != self._state.erased:
+        if now is not None and then is not None and now.erased != then.erased:
             raise ConflictError("Something was erased while everything was checked. Check it again.")
 
     async def _events_of(self, body: bytes, place: str) -> AsyncIterator[tuple[list[Recorded], int]]:

@@ -557,8 +557,8 @@ async def test_a_mark_without_content_is_refused_as_altered(platform: MemoryPlat
 async def test_where_there_is_no_space_to_erase_checkpoints_make_room(platform: MemoryPlatform) -> None:
     plan = Plan(only="commit", kind="quota")
     async with await Store.open(SCHEMA, "a", platform=FaultyPlatform(platform, plan)) as store:
-        for _ in range(3):
-            await store.append([note(index) for index in range(600)])
+        for part in range(3):
+            await store.append([note(f"{part}-{index}") for index in range(600)])
             await store.upkeep(now=True)
         (secret,) = await store.append(note("secret"))
         assert len(platform.kept["a"].checkpoints) > 1
