@@ -224,6 +224,11 @@ class View:
         self._touched.clear()
         return touched
 
+    def size(self) -> int:
+        """How many bytes `image` has, about."""
+        (pages,), (bytes_each,) = (self._db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        return int(pages * bytes_each)
+
     def image(self) -> bytes:
         """The whole database as bytes."""
         self.settle()

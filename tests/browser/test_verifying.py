@@ -10,19 +10,23 @@ from tests.support.client_page import Client, note
 
 EVENTS = 20_000
 MOST_MS = 50
-"""How long one slice may take; twice that where other programs keep the machine busy."""
-WHOLE = 3
-"""Slices that are not cut, because the view is copied, taken over, and let go as a whole."""
+"""How long everything else may have to wait for its turn; twice that where other programs keep the machine busy."""
 
-COUNT_TURNS = """() => {
+WATCH = """() => {
   const turn = pystore_host.turn.bind(pystore_host);
-  globalThis.slices = [];
-  pystore_host.turn = async () => {
-    if (globalThis.since !== undefined) slices.push(performance.now() - since);
-    await turn();
-    globalThis.since = performance.now();
+  globalThis.turns = 0;
+  pystore_host.turn = () => { turns += 1; return turn(); };
+  globalThis.waits = [];
+  let since = performance.now();
+  const look = () => {
+    const now = performance.now();
+    waits.push(now - since);
+    since = now;
+    setTimeout(look);
   };
+  setTimeout(look);
 }"""
+"""Count the slices, and how long a task has to wait for its turn: at least 4 ms, for which browsers put it off."""
 
 VERIFY_AND_ASK = """
   const told = [];
@@ -46,19 +50,22 @@ def test_pages_are_answered_while_everything_is_checked(launch: Launch, client_s
     client.open()
     for start in range(0, EVENTS, 1000):
         client.append(*(note(f"{number:05}", "some words that a note may have " * 8) for number in range(start, start + 1000)))
+    client.run("while (!(await store.stats()).bytes.checkpoints) await new Promise((resolve) => setTimeout(resolve, 100))")
     (worker,) = client.page.workers
-    worker.evaluate(COUNT_TURNS)
+    worker.evaluate(WATCH)
 
     answer: dict[str, Any] = client.run(VERIFY_AND_ASK, EVENTS)
 
     assert answer["found"] == {"sound": True, "events": EVENTS, "problems": []}
     assert answer["stages"] == ["verify", "project", "compare"]
-    slices = sorted(worker.evaluate("() => slices"))
-    assert len(slices) > 2 * EVENTS / SLICE_EVENTS
-    assert answer["asked"] > len(slices) / 10
-    longest = [round(ms) for ms in slices[-10:]]
-    assert slices[len(slices) * 9 // 10] < MOST_MS, longest
-    assert slices[-1 - WHOLE] < 2 * MOST_MS, longest
+    turns = worker.evaluate("() => turns")
+    assert turns > 2 * EVENTS / SLICE_EVENTS
+    assert answer["asked"] > turns / 10
+    waits = sorted(worker.evaluate("() => waits"))
+    longest = [round(ms) for ms in waits[-10:]]
+    print("the longest waits, in ms:", longest)
+    assert waits[len(waits) * 9 // 10] < MOST_MS, longest
+    assert waits[-1] < 2 * MOST_MS, longest
 
     stopped = client.refused("store.verify({ signal: AbortSignal.timeout(200) })")
     assert stopped["code"] == "CancelledError"
