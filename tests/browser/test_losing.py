@@ -130,7 +130,7 @@ def test_a_backup_that_is_found_to_be_damaged_gives_way_to_the_one_before_it(con
     kept: list[set[str]] = []
     for name in ("One", "Two"):
         assistant.append(*a_conversation(name.lower(), name, "Hello"))
-        expect(assistant.conversations.first).to_contain_text(name)
+        expect(assistant.conversations.filter(has_text=name)).to_be_visible()
         page.evaluate("pystore.store.backups.create('before')")
         kept.append(set(page.evaluate(PARTS, [log, []])))
     noted(page, log, 5)
