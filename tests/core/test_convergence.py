@@ -74,7 +74,8 @@ def undone_in(events: list[Recorded]) -> dict[str, str]:
             continue
         named = named_by(codec.decode(mark.data_json)["events"])
         for event in events:
-            if event.id in named and event.order < mark.order:
+            # Names and erasures stay, whatever names them.
+            if event.id in named and event.order < mark.order and event.type not in {"$named", "$erased"}:
                 decided.setdefault(event.id, mark.id if mark.type == "$undone" else None)
     return {id_: by for id_, by in decided.items() if by is not None}
 
@@ -261,7 +262,8 @@ class Replicas(RuleBasedStateMachine):
                 assert any(span in there and there[span].type in {"$named", "$erased"} for span in spans) or named & waiting
                 return
             undone = undone_in(await stored_events(store))
-            assert {id_ in undone for id_ in named if id_ in there} <= {what == "undo"}
+            ours = [id_ for id_ in named if id_ in there and there[id_].type not in {"$named", "$erased"}]
+            assert {id_ in undone for id_ in ours} <= {what == "undo"}
 
         self.do(who, work)
 
