@@ -10,7 +10,7 @@ from tests.support.client_page import Client, note
 
 EVENTS = 20_000
 MOST_MS = 50
-"""How long everything else may have to wait for its turn; twice that where other programs keep the machine busy."""
+"""How long everything else may have to wait for its turn."""
 
 WATCH = """() => {
   const turn = pystore_host.turn.bind(pystore_host);
@@ -64,8 +64,8 @@ def test_pages_are_answered_while_everything_is_checked(launch: Launch, client_s
     waits = sorted(worker.evaluate("() => waits"))
     longest = [round(ms) for ms in waits[-10:]]
     print("the longest waits, in ms:", longest)
-    assert waits[len(waits) * 9 // 10] < MOST_MS, longest
-    assert waits[-1] < 2 * MOST_MS, longest
+    # Not the longest one: other programs can keep the machine busy for longer than that.
+    assert waits[len(waits) * 99 // 100] < MOST_MS, longest
 
     stopped = client.refused("store.verify({ signal: AbortSignal.timeout(200) })")
     assert stopped["code"] == "CancelledError"
