@@ -64,8 +64,9 @@ def test_pages_are_answered_while_everything_is_checked(launch: Launch, client_s
     waits = sorted(worker.evaluate("() => waits"))
     longest = [round(ms) for ms in waits[-10:]]
     print("the longest waits, in ms:", longest)
-    # Not the longest one: other programs can keep the machine busy for longer than that.
     assert waits[len(waits) * 99 // 100] < MOST_MS, longest
+    # All but three: other programs can keep the machine busy for longer than that.
+    assert waits[-4] < 2 * MOST_MS, longest
 
     stopped = client.refused("store.verify({ signal: AbortSignal.timeout(200) })")
     assert stopped["code"] == "CancelledError"
