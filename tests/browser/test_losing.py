@@ -120,6 +120,23 @@ def test_choosing_no_file_or_not_restoring_it_begins_nothing(lost_assistant: Ass
     expect(lost).to_be_visible(timeout=PATIENCE_MS)
 
 
+def test_who_went_elsewhere_while_a_backup_came_back_is_not_taken_away(lost_assistant: AssistantPage) -> None:
+    assistant, page = lost_assistant, lost_assistant.page
+    expect(page.get_by_role("button", name="Bring it back")).to_be_visible(timeout=PATIENCE_MS)
+    page.evaluate("""() => {
+      const { databases } = IDBFactory.prototype;
+      const goOn = new Promise((resolve) => { window.goOn = resolve; });
+      IDBFactory.prototype.databases = async function () { await goOn; return databases.call(this); };
+    }""")
+    page.get_by_role("button", name="Bring it back").click()
+    expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+    assistant.room("Data")
+    page.evaluate("goOn()")
+    expect(assistant.notices.filter(has_text="3 changes are back")).to_be_visible()
+    expect(page.get_by_role("list", name="Backups")).to_be_visible()
+    assert page.evaluate("location.hash").endswith("/data")
+
+
 def test_a_backup_that_is_found_to_be_damaged_gives_way_to_the_one_before_it(context: BrowserContext, site: str, watch: Watch) -> None:
     watch.allow(r"favicon\.ico")
     assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()

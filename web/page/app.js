@@ -122,6 +122,14 @@ export class App {
     void this.follow(); // now, not when the event comes: what is typed next belongs there
   }
 
+  /**
+   * Go to a room at the end of something that took its time, unless the person went elsewhere meanwhile.
+   * @param {string} room @param {string} from the address when it began
+   */
+  goOnFrom(from, room) {
+    if (location.hash === from) this.go(room);
+  }
+
   /** The address of something in the room that is open, at the moment that is looked at. @param {string | null} [id] @param {string | null} [message] */
   here(id = null, message = null) {
     return link(this.log ?? '', this.route.room, id, message, this.route.at);

@@ -251,11 +251,12 @@ function RestorePreview({ file, inspected, passphrase }) {
     event.preventDefault();
     if (!isReady) return;
     app.show(null);
+    const { hash } = location;
     try {
       const done = await app.recover((store) => app.work(`Restoring ${file.name}`, (options) => store.restore(file, { mode, salvage: isPart, passphrase, ...options })));
       await app.readLogs();
       app.readStats();
-      app.go('conversations');
+      app.goOnFrom(hash, 'conversations');
       const brought = replaces ? done.events : done.new;
       app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', waits(done.waiting));
       void app.hasDataNow();

@@ -27,13 +27,14 @@ export function Lost() {
 
   const bringBack = () => tried(app, async () => {
     const { id, time } = /** @type {Backup} */ (backup);
+    const { hash } = location;
     const restoring = app.recover((store) => app.work('Bringing back the backup', (options) => store.backups.restore(id, 'merge', options)));
     const { new: events } = await restoring.catch((error) => {
       if (problem(error).code === 'CorruptBackupError') setBad([...bad, id]);
       throw error;
     });
     await app.readLogs();
-    app.go('conversations');
+    app.goOnFrom(hash, 'conversations');
     const gone = details.events - (details.here ?? 0) - events;
     app.notice('news', `${count(events, 'change')} are back.`, gone > 0
       ? `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made after the backup, between ${exactly(time)} and ${exactly(details.at)}.`
