@@ -97,7 +97,7 @@ def read(document: VersionDocument, schema: Schema) -> Reading:
     is_newer = not isinstance(meta_version, int) or meta_version > META_VERSION
     stored = app_version(document)
     # A newer pystore may say the version in another way: then it is not known to be one of development.
-    if (stored != 0 or not is_newer or _names_version(document)) and (stored == 0) != (schema.app == 0):
+    if (not is_newer or _named_version(document) is not None) and (stored == 0) != (schema.app == 0):
         raise NewerVersionError(
             "These data were written by a development version of the application and are not for this one."
             if stored == 0
@@ -145,8 +145,7 @@ def development(meta: Mapping[str, bytes], schema: Schema) -> bool:
         document = codec.decode(meta["versions"])
     except (KeyError, ValueError, CorruptError):
         return False
-    entry = document.get("app") if isinstance(document, dict) and application(document) in (None, schema.name) else None
-    return isinstance(entry, dict) and entry.get("version") == 0 and isinstance(entry["version"], int)
+    return isinstance(document, dict) and application(document) in (None, schema.name) and _named_version(document) == 0
 
 
 def from_json(raw: bytes) -> VersionDocument:
@@ -160,13 +159,12 @@ def from_json(raw: bytes) -> VersionDocument:
     return document
 
 
-def _names_version(document: VersionDocument) -> bool:
-    entry = document.get("app")
-    return isinstance(entry, dict) and isinstance(entry.get("version"), int)
-
-
 def app_version(document: VersionDocument) -> int:
     """The version of the application that a document names; 0 if it names none."""
+    return _named_version(document) or 0
+
+
+def _named_version(document: VersionDocument) -> int | None:
     entry = document.get("app")
     version = entry.get("version") if isinstance(entry, dict) else None
-    return version if isinstance(version, int) and version >= 0 else 0
+    return version if isinstance(version, int) and version >= 0 else None
