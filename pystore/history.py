@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from pystore import codec
 from pystore.clock import MAX_COUNTER, MAX_MS, ZERO, iso_of, iso_of_ms, ms_of, ms_of_iso, stamp
 from pystore.erasure import ERASED, NAMED, blanked
 from pystore.errors import ClosedError, ConflictError, ValidationError
-from pystore.event import Event, Recorded
+from pystore.event import Event, Head, Recorded
 from pystore.log import EventLog, LogState
 from pystore.marks import Order, Span, joined
-from pystore.own_events import IMPORTED, Redone, Undone
+from pystore.own_events import Redone, Undone
 from pystore.projection import Projection
 from pystore.segment import unpack_bytes
 from pystore.view import Parameters, View
@@ -120,8 +121,8 @@ async def open_past(projection: Projection, moment: Moment) -> Past:
 async def undone_or_redone(projection: Projection, ids: Sequence[str], max_future_ms: int, *, undone: bool) -> list[Event]:
     """What to append so that the events named by `ids` are undone, or are no more; nothing if that is so already.
 
-    An import stands for all that it brought in. Raises ValidationError for what is not an id, or waits: what is appended now would
-    come before it.
+    An import stands for all that it brought in, also if it is not here yet. Raises ValidationError for what is not an id, or waits:
+    what is appended now would come before it.
     """
     spans, named = await spans_of(projection, ids)
     for waiting in projection.log.waiting.events:
@@ -139,7 +140,10 @@ async def undone_or_redone(projection: Projection, ids: Sequence[str], max_futur
             raise ValidationError("A name is not undone: give the assistant another one.", id=event.id)
         if event.type == ERASED:
             raise ValidationError("What was erased is gone for good: that cannot be undone.", id=event.id)
-    return [] if is_so else [(Undone if undone else Redone)(events=[str(span) for span in joined(spans)])]
+    if is_so:
+        return []
+    not_here = sorted({str(span) for span in spans if span.first == span.last > state.feeds.get(span.replica, Head()).seq})
+    return [(Undone if undone else Redone)(events=[str(span) for span in joined(spans)], imports=not_here)]
 
 
 async def spans_of(projection: Projection, ids: Sequence[str]) -> tuple[list[Span], dict[str, Recorded]]:
@@ -156,11 +160,9 @@ async def spans_of(projection: Projection, ids: Sequence[str]) -> tuple[list[Spa
     if not spans:
         raise ValidationError("Name at least one event.")
     named = await projection.log.events_by_id(str(span) for span in spans if span.first == span.last)
-    for event in named.values():
-        if event.type == IMPORTED and not event.is_erased:
-            brought_in = codec.decode(event.data_json).get("events", ())
-            spans += [span for text in brought_in if (span := Span.parse(text))]
-    return spans, named
+    imports = projection.log.state.marks.imports
+    brought_in = [imports[event.replica, event.seq].spans for event in named.values() if (event.replica, event.seq) in imports]
+    return [*spans, *chain.from_iterable(brought_in)], named
 
 
 async def undone_since(projection: Projection, moment: Moment) -> list[Event]:

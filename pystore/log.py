@@ -83,9 +83,12 @@ class LogState(NamedTuple):
         if events:
             newest = max(newest, events[-1].order)
         marks, erased = self.marks.and_those_of(events), self.erased.and_those_of(events)
-        return self._replace(
-            name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment, marks=marks, erased=erased
-        )
+        state = self._replace(name=name, named=named, feeds=feeds, counts=counts, newest=newest, segment=segment, marks=marks)
+        return state.without(erased)
+
+    def without(self, erased: Erasures) -> LogState:
+        """The state if these are the events that have no content."""
+        return self._replace(erased=erased, marks=self.marks.without(erased.covers) if erased else self.marks)
 
     def knows(self, event: Recorded) -> bool:
         """Whether the event is among those that this is the state of."""
@@ -288,7 +291,7 @@ class EventLog:
         if damage is not None:
             raise damage
         erased = state.erased.and_also(self._erased_there.spans)
-        self.state = state if erased is state.erased else state._replace(erased=erased)
+        self.state = state if erased is state.erased else state.without(erased)
         self.clock.see(state.newest[0])
         return sorted(events, key=lambda event: event.order)
 

@@ -70,7 +70,7 @@ class Merge:
         Raises ClockError if more would wait than may.
         """
         # Of events that are known as well: what is known here with its content may come without.
-        self.state = self.state._replace(erased=self.state.erased.and_told_by(events))
+        self.state = self.state.without(self.state.erased.and_told_by(events))
         admitted = []
         for event in blanked(events, self.state.erased):
             if event.seq <= self._known.get(event.replica, _NO_HEAD).seq:

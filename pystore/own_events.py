@@ -9,7 +9,7 @@ from pydantic import Field
 from pystore import codec
 from pystore.erasure import ERASED, NAMED
 from pystore.event import Event, Recorded
-from pystore.marks import REDONE, SPAN_PATTERN, UNDONE
+from pystore.marks import IMPORTED, REDONE, SPAN_PATTERN, UNDONE
 from pystore.schema import EventType, Handler
 
 if TYPE_CHECKING:
@@ -32,20 +32,19 @@ class Imported(Event):
     events: list[str]
 
 
-IMPORTED = "$imported"
 Spans = Annotated[list[Annotated[str, Field(pattern=SPAN_PATTERN)]], Field(min_length=1)]
 
 
 class Undone(Event):
-    """Events were undone: `replica:seq`, or `replica:first-last` for many. See `marks`."""
+    """Events were undone: `replica:seq`, or `replica:first-last` for many; with those of `imports` all they brought in. See `marks`."""
 
     events: Spans
+    imports: list[Annotated[str, Field(pattern=SPAN_PATTERN)]] = Field(default=[], exclude_if=lambda named: not named)
+    """Of `events` those that were not here then."""
 
 
-class Redone(Event):
-    """Events that had been undone were brought back."""
-
-    events: Spans
+class Redone(Undone):
+    """Events that had been undone were brought back: named as by `Undone`."""
 
 
 class Erased(Event):

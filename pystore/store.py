@@ -293,7 +293,8 @@ class Store:
         """Leave events out of the view: those with these ids (`replica:seq`, `replica:first-last`), of an import all it brought in.
 
         Recorded as an event of its own, which can be undone like any other; nothing is recorded if they are undone already. An event
-        that is not here yet is undone when it comes, unless it is dated later than this. Raises ValidationError for one that waits.
+        that is not here yet is undone when it comes, an import with all it brought in, unless it is dated later than this. Raises
+        ValidationError for one that waits.
         """
         return await self._append_own(await history.undone_or_redone(self.projection, ids, self.max_future_ms, undone=True), batch)
 

@@ -72,7 +72,12 @@ def undone_in(events: list[Recorded]) -> dict[str, str]:
         # Every newer mark has had its say: a mark that is undone by now says nothing.
         if mark.type not in {"$undone", "$redone"} or decided.get(mark.id) is not None:
             continue
-        named = named_by(codec.decode(mark.data_json)["events"])
+        data = codec.decode(mark.data_json)
+        named = named_by(data["events"])
+        for event in events:
+            # Whoever made the mark did not have the import, and could not name what it brought in.
+            if event.id in data.get("imports", ()) and event.type == "$imported" and event.order < mark.order and not event.is_erased:
+                named |= named_by(codec.decode(event.data_json)["events"])
         for event in events:
             # Names and erasures stay, whatever names them.
             if event.id in named and event.order < mark.order and event.type not in {"$named", "$erased"}:

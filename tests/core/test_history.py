@@ -172,6 +172,111 @@ async def test_an_undo_waits_for_its_target_to_arrive(clock: FakeClock) -> None:
         assert shown(third) == shown(other)
 
 
+async def an_import(store: Store, *ids: object) -> str:
+    """Bring notes in; the id of the event that stands for them."""
+    first, *_, last = await add(store, *ids)
+    spans = [f"{first}-{last.split(':')[1]}"]
+    (imported,) = await store.append(Imported(name="f", kind="k", sha256="s", counts={}, events=spans))
+    return imported.id
+
+
+async def test_an_undo_of_an_import_that_is_not_here_undoes_all_that_it_brought_in_when_it_comes(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        await add(one, 1)
+        imported = await an_import(one, 2, 3)
+        clock.ms += 1000
+        await other.undo([imported])
+        (undone,) = await other.events()
+        assert undone["data"] == {"events": [imported], "imports": [imported]}
+        clock.ms += 1000
+        await add(one, 4)
+        await other.restore([await saved(one)])
+        await one.restore([await saved(other)])  # the import first, then the mark; above the other way round
+        for store in (one, other):
+            assert notes_of(store) == ["1", "4"]
+            assert store.query("SELECT * FROM pystore_import") == []
+            by = [event["undone_by"] for event in await store.events(before=undone["order"])]
+            assert by == [undone["id"]] * 3 + [None]
+            await equal_to_a_fold(store)
+            assert (await store.verify())["sound"]
+        for moment, expected in ((imported, 3), (undone["id"], 1)):
+            past = await one.at(moment)
+            assert len(past.query("SELECT * FROM note")) == expected
+            past.close()
+        assert await lines_of(one) == await lines_of(other)
+        assert shown(one) == shown(other)
+        await other.undo([undone["id"]])
+        assert notes_of(other) == ["1", "2", "3", "4"]
+
+
+async def test_an_import_is_brought_back_by_one_who_does_not_have_it(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        imported = await an_import(one, 1, 2)
+        await one.undo([imported])
+        clock.ms += 1000
+        await other.redo([imported])
+        await one.restore([await saved(other)])
+        await other.restore([await saved(one)])
+        assert notes_of(one) == notes_of(other) == ["1", "2"]
+
+
+async def test_an_undo_of_one_event_of_an_import_or_of_all_after_a_moment_in_it_leaves_the_others(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        imported = await an_import(store, 1, 2, 3)
+        replica, seq = imported.split(":")
+        await store.restore_to(1)  # the import's own event is what comes after
+        assert notes_of(store) == ["1", "2", "3"]
+        await store.redo([imported])
+        await store.undo([f"{replica}:{int(seq) - 1}-{seq}"])
+        assert notes_of(store) == ["1", "2"]
+
+
+async def test_what_an_import_brought_in_is_known_when_the_log_was_opened_anew(clock: FakeClock) -> None:
+    platform = MemoryPlatform(clock)
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        imported = await an_import(one, 1, 2)
+        clock.ms += 1000
+        await other.undo([imported])
+        file = await saved(other)
+    for upkeep in (True, False):
+        async with await Store.open(SCHEMA, "a", platform=platform) as one:
+            assert notes_of(one) == ["1", "2"]
+            await one.upkeep(now=upkeep)
+    async with await Store.open(SCHEMA, "a", platform=platform) as one:
+        await one.restore([file])
+        assert notes_of(one) == []
+    async with await Store.open(SCHEMA, "a", platform=platform) as one:
+        assert notes_of(one) == []
+        await equal_to_a_fold(one)
+
+
+async def test_what_an_import_brought_in_is_no_more_told_once_it_alone_was_erased(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        imported = await an_import(one, 1, 2)
+        clock.ms += 1000
+        await other.undo([imported])
+        await one.restore([await saved(other)])
+        assert notes_of(one) == []
+        replica, seq = imported.split(":")
+        await one.erase([f"{replica}:{int(seq) - 1}-{seq}"])  # with one of the two that it brought in
+        await other.restore([await saved(one)])
+        assert notes_of(one) == notes_of(other) == ["1"]
+        for store in (one, other):
+            assert (await store.verify())["sound"]
+
+
 async def test_who_undid_what_and_when_stays_in_the_timeline(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         one, two = await add(store, 1, 2)

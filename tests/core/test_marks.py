@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pystore import codec
 from pystore.clock import stamp
 from pystore.event import Recorded
-from pystore.marks import Mark, Marks, Order, Span, joined
+from pystore.marks import Import, Mark, Marks, Order, Span, joined
 
 REPLICAS = ["a" * 16, "b" * 16, "c" * 16]
 LAST = 6
@@ -28,38 +29,62 @@ def order_of(replica: str, seq: int) -> Order:
 
 MARKS = st.lists(
     st.builds(
-        lambda replica, seq, undone, spans: Mark(order_of(replica, seq)[0], replica, seq, undone, tuple(joined(spans))),
+        lambda replica, seq, undone, spans, imports: Mark(
+            order_of(replica, seq)[0], replica, seq, undone, tuple(joined(spans)), tuple(sorted(imports))
+        ),
         st.sampled_from(REPLICAS), st.integers(1, LAST), st.booleans(), st.lists(SPANS, min_size=1, max_size=3),
+        st.sets(SPANS.map(lambda span: span._replace(last=span.first)), max_size=3),
     ),
     max_size=8, unique_by=lambda mark: (mark.replica, mark.seq),
+)
+IMPORTS = st.lists(
+    st.builds(
+        lambda replica, seq, spans: Import(order_of(replica, seq)[0], replica, seq, tuple(joined(spans))),
+        st.sampled_from(REPLICAS), st.integers(1, LAST), st.lists(SPANS, max_size=2),
+    ),
+    max_size=4, unique_by=lambda one: (one.replica, one.seq),
 )
 ALL = [(replica, seq) for replica in REPLICAS for seq in range(1, LAST + 1)]
 
 
-def is_undone(marks: list[Mark], replica: str, seq: int) -> bool:
+def is_undone(marks: list[Mark], replica: str, seq: int, imports: Sequence[Import] = ()) -> bool:
     """The rule, as it is said: of the effective later marks that name an event the newest decides."""
     order = order_of(replica, seq)
     naming = [
         mark for mark in marks
-        if mark.order > order and any(span.replica == replica and span.first <= seq <= span.last for span in mark.spans)
-        and not is_undone(marks, mark.replica, mark.seq)
+        if mark.order > order
+        and any(span.replica == replica and span.first <= seq <= span.last for span in named_by(mark, imports))
+        and not is_undone(marks, mark.replica, mark.seq, imports)
     ]
     return bool(naming) and max(naming, key=lambda mark: mark.order).undone
 
 
-@given(MARKS)
-def test_of_the_effective_marks_that_name_an_event_the_newest_decides(marks: list[Mark]) -> None:
-    all_marks = Marks(marks)
+def named_by(mark: Mark, imports: Sequence[Import]) -> list[Span]:
+    """What a mark names: of imports before it all that they brought in, too."""
+    brought_in = [
+        one.spans for one in imports
+        if Span(one.replica, one.seq, one.seq) in mark.imports and order_of(one.replica, one.seq) < mark.order
+    ]
+    return [*mark.spans, *chain.from_iterable(brought_in)]
+
+
+@given(MARKS, IMPORTS)
+def test_of_the_effective_marks_that_name_an_event_the_newest_decides(marks: list[Mark], imports: list[Import]) -> None:
+    all_marks = Marks(marks, imports)
     for replica, seq in ALL:
-        assert all_marks.is_undone(replica, seq, order_of(replica, seq)) == is_undone(marks, replica, seq)
+        assert all_marks.is_undone(replica, seq, order_of(replica, seq)) == is_undone(marks, replica, seq, imports)
 
 
-@given(MARKS, st.randoms())
-def test_marks_come_to_the_same_in_whatever_order_and_however_often_they_come(marks: list[Mark], shuffle: object) -> None:
-    shuffled = [*marks, *marks[:2]]
-    shuffle.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert Marks(shuffled) == Marks(marks)
-    assert Marks.from_json(codec.decode(codec.encode(Marks(marks).to_json()))) == Marks(marks)
+@given(MARKS, IMPORTS, st.randoms())
+def test_marks_come_to_the_same_in_whatever_order_and_however_often_they_come(
+    marks: list[Mark], imports: list[Import], shuffle: object
+) -> None:
+    shuffled, brought_in = [*marks, *marks[:2]], [*imports, *imports[:2]]
+    for some in (shuffled, brought_in):
+        shuffle.shuffle(some)  # type: ignore[attr-defined]
+    whole = Marks(marks, imports)
+    assert Marks(shuffled, brought_in) == whole
+    assert Marks.from_json(codec.decode(codec.encode(whole.to_json()))) == whole
 
 
 @given(MARKS, MARKS, st.fixed_dictionaries({replica: st.integers(0, LAST) for replica in REPLICAS}))
@@ -94,21 +119,32 @@ def test_joined_spans_name_the_same_events_in_rising_order(spans: list[Span]) ->
     assert [Span.parse(str(span)) for span in joined(spans)] == joined(spans)
 
 
-@given(MARKS)
-def test_marks_taken_in_one_after_the_other_come_to_the_same(marks: list[Mark]) -> None:
-    for in_order in (sorted(marks), marks):
+@given(MARKS, IMPORTS)
+def test_marks_and_imports_taken_in_one_after_the_other_come_to_the_same(marks: list[Mark], imports: list[Import]) -> None:
+    whole = Marks(marks, imports)
+    both: list[Mark | Import] = [*marks, *imports]
+    for in_order in (sorted(both, key=lambda one: (one.hlc, one.replica)), both, both[::-1]):
         grown = Marks()
-        for mark in in_order:
-            grown = grown.and_those_of([event_of(mark)])
-        assert grown == Marks(marks)
+        for one in in_order:
+            grown = grown.and_those_of([event_of(one)])
+        assert grown == whole
         for replica, seq in ALL:
-            assert grown.undone_by(replica, seq, order_of(replica, seq)) == Marks(marks).undone_by(replica, seq, order_of(replica, seq))
+            assert grown.undone_by(replica, seq, order_of(replica, seq)) == whole.undone_by(replica, seq, order_of(replica, seq))
 
 
-def event_of(mark: Mark) -> Recorded:
-    """The event that a mark is."""
-    data = codec.encode({"events": [str(span) for span in mark.spans]})
-    return Recorded(b"", mark.replica, mark.seq, mark.hlc, "$undone" if mark.undone else "$redone", 1, data, 0)
+def event_of(one: Mark | Import) -> Recorded:
+    """The event that a mark or an import is."""
+    data = {"events": [str(span) for span in one.spans]}
+    if isinstance(one, Import):
+        return Recorded(b"", one.replica, one.seq, one.hlc, "$imported", 1, codec.encode(data), 0)
+    data["imports"] = [str(span) for span in one.imports]
+    return Recorded(b"", one.replica, one.seq, one.hlc, "$undone" if one.undone else "$redone", 1, codec.encode(data), 0)
+
+
+@given(MARKS, IMPORTS)
+def test_an_import_that_was_erased_brings_nothing_in(marks: list[Mark], imports: list[Import]) -> None:
+    erased = {(one.replica, one.seq) for one in imports[:2]}
+    assert Marks(marks, imports).without(lambda span: (span.replica, span.first) in erased) == Marks(marks, imports[2:])
 
 
 class Number(int):
