@@ -468,7 +468,8 @@ class Store:
         Whether it is `sound`, how many `events` there are, and `problems`: `why`, and the `id` of the event at fault (several:
         `replica:first-last`; None: no event is). Looked at are every event's form, content and place in its chain; what is known of
         the log, against its events; and the view, row for row, against a fold from nothing, unless events are damaged: it differs
-        then. Appends and queries go on meanwhile: what is told is of the moment in which it began. Cancelled it leaves nothing behind.
+        then. A row that differs is told by `table` and `key`, and the `id` is that of the event that last touched it (None: no event made
+        it). Appends and queries go on meanwhile: what is told is of the moment in which it began. Cancelled it leaves nothing behind.
         Raises ConflictError if the log was replaced, or something was erased, meanwhile. Full-text indexes are not compared: they are
         made of the rows.
         """

@@ -23,6 +23,7 @@ from pystore.marks import Order, Span
 from pystore.ports import LogStorage, Segment
 from pystore.progress import Progress
 from pystore.projection import Projection
+from pystore.projector import Projector
 from pystore.records import Records
 from pystore.segment import ends, unpack_pieces
 from pystore.view import View
@@ -61,6 +62,7 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
         state, meta = projection.shown, await storage.meta()
         image = projection.view.image()
     check = _Check(state, breathe, on_progress)
+    differing: list[_Row] = []
     await breathe()  # a large image takes its time to be made, and to be taken over
     with closing(View(projection.schema, image)) as shown:
         del image
@@ -70,7 +72,10 @@ async def verify(projection: Projection, on_progress: Progress | None = None) ->
         if check.is_whole and damage is None:
             with closing(View(projection.schema)) as folded:
                 await check.fold(projection, folded)
-                await check.compare(shown, folded)
+                differing = await check.compare(shown, folded)
+    if differing:
+        with closing(View(projection.schema)) as folded:
+            await check.explain(projection, folded, differing)
     return check.result()
 
 
@@ -102,6 +107,14 @@ class _Part(NamedTuple):
     first: Order
     last: Order
     body: bytes
+
+
+class _Row(NamedTuple):
+    """A row in which two views differ: its table, the columns of its key, and what is wrong with it."""
+
+    table: str
+    key: dict[str, Any]
+    why: str
 
 
 class _Check:
@@ -307,14 +320,38 @@ class _Check:
 
     async def fold(self, projection: Projection, view: View) -> None:
         """Fold the log, which was found sound, into an empty view."""
-        projector = projection.projector_of(view)
-        projector.marks, projector.erased = self._state.marks, self._state.erased
+        projector = self._projector_of(projection, view)
         done = 0
         async for events in self._in_order():
             projector.fold(events)
             done += len(events)
             self._tell("project", done, self._state.events)
             await self._breathe()
+
+    def _projector_of(self, projection: Projection, view: View) -> Projector:
+        projector = projection.projector_of(view)
+        projector.marks, projector.erased = self._state.marks, self._state.erased
+        return projector
+
+    async def explain(self, projection: Projection, view: View, rows: Sequence[_Row]) -> None:
+        """Report rows, each with the event that was the last to touch it: that shows when the log is folded into an empty view."""
+        projector = self._projector_of(projection, view)
+        last = view.note_touched((row.table, list(row.key.values())) for row in rows)
+        done = 0
+        async for events in self._in_order():
+            for event in events:
+                # Alone: what several ask for is sent to SQLite together.
+                view.folding = event.id
+                projector.fold([event])
+            done += len(events)
+            self._tell("explain", done, self._state.events)
+            await self._breathe()
+        for row, event_id in zip(rows, last(), strict=True):
+            told = f"Event {event_id} was the last to touch it." if event_id is not None else "No event made it."
+            said = ", ".join(f"{name} {part!r}" for name, part in row.key.items())
+            self.problems.append({
+                "id": event_id, "why": f"The row of {row.table} with {said} {row.why}. {told}", "table": row.table, "key": row.key,
+            })
 
     async def _in_order(self) -> AsyncIterator[list[Recorded]]:
         group: list[bytes] = []
@@ -341,8 +378,9 @@ class _Check:
         while events := list(islice(ordered, SLICE_EVENTS)):
             yield [event for event in events if self._state.knows(event)]
 
-    async def compare(self, shown: View, folded: View) -> None:
-        """Report every row in which the views differ."""
+    async def compare(self, shown: View, folded: View) -> list[_Row]:
+        """The rows in which the views differ, as many as are listed."""
+        differing: list[_Row] = []
         tables = [*shown.tables(), "pystore_conflict", "pystore_import"]
         total = sum(shown.counts().values())
         done = 0
@@ -360,11 +398,12 @@ class _Check:
                     done += len(one)
                     self._tell("compare", min(done, total), total)
                     await self._breathe()
-            await self._report_rows(table, shown.key_of(table), names, ours, theirs)
+            differing += await self._differing(table, shown.key_of(table), names, ours, theirs)
+        return differing[:MAX_PROBLEMS]
 
-    async def _report_rows(
+    async def _differing(
         self, table: str, key: list[str], names: list[str], ours: Iterable[tuple[Any, ...]], theirs: Iterable[tuple[Any, ...]]
-    ) -> None:
+    ) -> list[_Row]:
         async def by_key(rows: Iterable[tuple[Any, ...]]) -> dict[tuple[Any, ...], dict[str, Any]]:
             found = {}
             for number, values in enumerate(rows, 1):
@@ -375,9 +414,8 @@ class _Check:
             return found
 
         shown, right = await by_key(ours), await by_key(theirs)
-        differing = chain(shown, (value for value in right if value not in shown))
-        for value in islice(differing, MAX_PROBLEMS):
-            at = dict(zip(key, value, strict=True))
+        differing = []
+        for value in islice(chain(shown, (value for value in right if value not in shown)), MAX_PROBLEMS):
             if value not in right:
                 why = "is not what the events say: it should not be there"
             elif value not in shown:
@@ -385,9 +423,8 @@ class _Check:
             else:
                 wrong = [name for name in names if shown[value][name] != right[value][name]]
                 why = f"is not what the events say: {', '.join(wrong)} should be otherwise"
-            said = ", ".join(f"{name} {part!r}" for name, part in at.items())
-            id_ = {"pystore_conflict": f"{at.get('replica')}:{at.get('seq')}", "pystore_import": at.get("event_id")}.get(table)
-            self.report(f"The row of {table} with {said} {why}.", id_, table=table, key=at)
+            differing.append(_Row(table, dict(zip(key, value, strict=True)), why))
+        return differing
 
 
 def _part(rows: list[dict[str, Any]], mine: Counter[tuple[Any, ...]], others: Counter[tuple[Any, ...]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Any
@@ -82,6 +82,8 @@ class View:
         self._compiling: set[str] = set()
         self._querying = False
         self._deadline = 0.0
+        self.folding: str | None = None
+        """The id of the event that is being folded, if rows are noted: see `note_touched`."""
         self._db.deserialize(_EMPTY if image is None else image)
         # Not trusted_schema=OFF: the schema is the application's own, and its triggers write to the full-text indexes.
         self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;")
@@ -301,6 +303,30 @@ class View:
             while rows := cursor.fetchmany(size):
                 yield [dict(zip(names, row, strict=True)) for row in rows]
 
+    def note_touched(self, rows: Iterable[tuple[str, Sequence[Any]]]) -> Callable[[], list[str | None]]:
+        """Note from now on which event is `folding` when one of `rows` is inserted, updated or deleted: each a table and a key.
+
+        What is returned tells of each the last one, None if there was none.
+        """
+        self._db.create_function("pystore_folding", 0, lambda: self.folding)
+        self._db.executescript("""
+            PRAGMA temp_store = MEMORY;
+            CREATE TEMP TABLE pystore_touched (place INTEGER PRIMARY KEY, name TEXT, key TEXT, event TEXT);
+            CREATE INDEX temp.pystore_touched_key ON pystore_touched (name, key);
+        """)
+        tables = set()
+        for table, key in rows:
+            tables.add(table)
+            self._db.execute(f"INSERT INTO pystore_touched (name, key) VALUES (?, {_quoted('?' for _ in key)})", (table, *key))
+        for table in tables:
+            old, new = (_quoted(f'{row}."{column}"' for column in self.key_of(table)) for row in ("old", "new"))
+            for change, keys in (("INSERT", new), ("UPDATE", f"{old}, {new}"), ("DELETE", old)):
+                self._db.execute(
+                    f'CREATE TEMP TRIGGER "pystore_{change}_{table}" AFTER {change} ON main."{table}" BEGIN '
+                    f"UPDATE pystore_touched SET event = pystore_folding() WHERE name = '{table}' AND key IN ({keys}); END"
+                )
+        return lambda: [event for (event,) in self.select("SELECT event FROM pystore_touched ORDER BY place")]
+
     def counts(self) -> dict[str, int]:
         """Rows by table of the application."""
         return {table: self.select(f'SELECT count(*) FROM "{table}"')[0][0] for table in self.tables()}
@@ -386,6 +412,11 @@ class View:
 
     def _is_late(self) -> int:
         return 1 if self._deadline and time.monotonic() > self._deadline else 0
+
+
+def _quoted(values: Iterable[str]) -> str:
+    """SQL for several values as one text, another one for other values."""
+    return " || ',' || ".join(f"quote({value})" for value in values)
 
 
 def _rows(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:

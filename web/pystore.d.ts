@@ -154,6 +154,15 @@ export interface Backups {
   mirror(): Promise<Mirror | null>;
 }
 
+/** What `verify` found: at an event, or (`table`, `key`) in a row of the view, which that event was the last to touch; null: none was. */
+export interface Problem {
+  id: string | null;
+  why: string;
+  kind?: string;
+  table?: string;
+  key?: Row;
+}
+
 export interface Store {
   readonly log: string;
   /** What was known of the log when it was opened. */
@@ -168,7 +177,7 @@ export interface Store {
   activity(which?: { buckets?: number; since?: string; until?: string }): Promise<Activity>;
   conflicts(): Promise<{ id: string; order: string; time: string; type: string; reason: string; data: any }[]>;
   waiting(): Promise<{ id: string; time: string; type: string; until: string }[]>;
-  verify(options?: Long): Promise<{ sound: boolean; events: number; problems: { id: string | null; why: string }[] }>;
+  verify(options?: Long): Promise<{ sound: boolean; events: number; problems: Problem[] }>;
   append(events: { type: string; data: object } | { type: string; data: object }[], options?: { batch?: string; durability?: Durability }): Promise<Appended[]>;
   flush(): Promise<null>;
   rename(name: string): Promise<null>;

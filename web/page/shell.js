@@ -201,7 +201,7 @@ function Notices() {
 
 /** @type {Record<string, string>} stages, in words */
 const STAGES = {
-  import: 'saved', read: 'read', verify: 'checked', project: 'made readable', compare: 'compared', save: 'written', restore: 'restored', index: 'made searchable',
+  import: 'saved', read: 'read', verify: 'checked', project: 'made readable', compare: 'compared', explain: 'looked through', save: 'written', restore: 'restored', index: 'made searchable',
 };
 
 /** Work going on: how far it is, in numbers. */
