@@ -333,13 +333,6 @@ class EventLog:
         for events in newest_first([segment.body for segment in segments], [segment.events for segment in segments], skip):
             yield events
 
-    async def find(self, replica: str, first: int, last: int) -> list[Recorded]:
-        """The events of one replica with numbers from `first` to `last`, as far as they are there."""
-        found: list[Recorded] = []
-        for segment in await self.all_segments():
-            found += [event for event in events_in(segment.body) if event.replica == replica and first <= event.seq <= last]
-        return sorted(found, key=lambda event: event.seq)
-
     async def events_by_id(self, ids: Iterable[str]) -> dict[str, Recorded]:
         """The events with these ids, as far as they are there. The cost follows how far back they are.
 

@@ -288,11 +288,14 @@ def _check_end(reader: LineReader, result: Verified, check: _Feeds, *, salvage: 
 
 async def _check_against(check: _Feeds, log: EventLog, waiting: Waiting) -> None:
     """Check that the file and what is here are parts of the same feeds."""
+    met = check.known.keys() & check.heads.keys()
+    wanted = [(replica, check.heads[replica].seq) for replica in met if replica not in check.at_known and replica not in check.continuing]
+    wanted += [(event.replica, event.seq - 1) for event in check.continuing.values()]
+    # In one go: that costs as much as to look for the oldest of them.
+    there = await log.events_by_id(f"{replica}:{seq}" for replica, seq in wanted if waiting.find(replica, seq) is None)
 
-    async def here(replica: str, seq: int) -> Recorded | None:
-        if (event := waiting.find(replica, seq)) is not None:
-            return event
-        return next(iter(await log.find(replica, seq, seq)), None)
+    def here(replica: str, seq: int) -> Recorded | None:
+        return waiting.find(replica, seq) or there.get(f"{replica}:{seq}")
 
     for replica, known in check.known.items():
         in_file = check.heads.get(replica)
@@ -304,7 +307,7 @@ async def _check_against(check: _Feeds, log: EventLog, waiting: Waiting) -> None
             first = check.continuing[replica]
             same = first.prev == known.hash or first.id in check.retracted
         else:
-            ours = await here(replica, in_file.seq)
+            ours = here(replica, in_file.seq)
             same = ours is None or ours.hash() == in_file.hash
         if not same:
             raise ForkError(
@@ -312,7 +315,7 @@ async def _check_against(check: _Feeds, log: EventLog, waiting: Waiting) -> None
                 id=f"{replica}:{min(in_file.seq, known.seq)}", replica=replica, seq=min(in_file.seq, known.seq),
             )
     for event in check.continuing.values():
-        before = await here(event.replica, event.seq - 1)
+        before = here(event.replica, event.seq - 1)
         if before is not None and event.order <= before.order:
             raise CorruptBackupError(
                 f"Event {event.id} of this backup is dated before the one it follows. Nothing was changed.",

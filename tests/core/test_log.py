@@ -188,10 +188,9 @@ async def test_a_log_that_was_removed_is_noticed(platform: MemoryPlatform) -> No
     assert await log.catch_up() is None
 
 
-async def test_find_gives_the_events_of_one_replica_in_order(platform: MemoryPlatform) -> None:
+async def test_events_are_found_by_their_ids_as_far_as_they_are_there(platform: MemoryPlatform) -> None:
     log = await open_log(platform)
     events = [event for index in range(10) for event in await append(log, a_note(index))]
     writer = log.state.writer
-    assert [event.line for event in await log.find(writer, 3, 5)] == [event.line for event in events[2:5]]
-    assert await log.find(writer, 20, 30) == []
-    assert await log.find("0" * 16, 1, 5) == []
+    found = await log.events_by_id([f"{writer}:10", f"{writer}:3", f"{writer}:20", f"{writer}:0", f"{'0' * 16}:1"])
+    assert {id_: event.line for id_, event in found.items()} == {events[at].id: events[at].line for at in (2, 9)}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from pystore import codec
+from pystore import log as log_module
 from pystore.errors import CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError
 from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
@@ -489,3 +491,40 @@ async def test_lines_in_another_order_are_refused(platform: MemoryPlatform) -> N
             error = await refused(store, platform, damaged, CorruptBackupError)
             assert re.match(r"Line [2-5] ", error.message)
             assert await stored_events(store) == []
+
+
+async def test_to_merge_what_goes_on_where_the_log_ends_no_record_before_that_is_unpacked(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as store,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        for number in range(40):
+            clock.advance(1000)
+            await store.append(note(number))
+        clock.advance(1000)
+        await other.restore([await saved(store)])
+        older = await saved(other)
+        await other.append(note("theirs"))
+        await store.restore([await saved(other)])
+        clock.advance(1000)
+        await store.append(note("mine"))
+        await other.append(note("their second"))
+        unpacked: list[bytes] = []
+
+        def counting(real: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+            def unpack(body: bytes) -> Any:
+                unpacked.append(body)
+                return real(body)
+
+            return unpack
+
+        for name in ("unpack_bytes", "events_in"):
+            monkeypatch.setattr(log_module, name, counting(getattr(log_module, name)))
+        await store.restore([await saved(other)])  # one feed goes on; the other one ends a little before it does here
+        assert 0 < len(unpacked) <= 3
+        assert store.query("SELECT count(*) AS n FROM note") == [{"n": 43}]
+        unpacked.clear()
+        await store.restore([older])
+        assert len(unpacked) <= 4
