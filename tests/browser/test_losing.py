@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -68,25 +69,51 @@ def test_a_deleted_database_is_told_and_nothing_begins_by_itself(context: Browse
     assert client.notes() == ["1", "2"]
 
 
-@pytest.fixture
-def lost_assistant(context: BrowserContext, site: str, watch: Watch, tmp_path: Path) -> AssistantPage:
-    """A page whose assistant was lost. One conversation of it is in a backup and in a file, a later one in neither."""
-    watch.allow(r"favicon\.ico")
+def kept_and_lost(context: BrowserContext, site: str, meanwhile: Callable[[AssistantPage, str], object]) -> AssistantPage:
+    """A page whose assistant was lost. One conversation of it is in a backup, a later one is not; `meanwhile` the page is asked more."""
     assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()
     assistant.start_empty()
     assistant.append(*a_conversation("one", "One", "Hello"))
     expect(assistant.conversations.first).to_contain_text("One")
     log: str = assistant.page.evaluate("pystore.store.log")
     assistant.page.evaluate("pystore.store.backups.create('before')")
-    assistant.room("Data")
-    assistant.saved_file(tmp_path)
+    meanwhile(assistant, log)
     assistant.append(*a_conversation("two", "Two", "Hello"))
     noted(assistant.page, log, 5)
     assistant.page.close()
     page = context.new_page()
     page.goto(f"{site}manifest.webmanifest")  # a page of the same origin that opens nothing
     delete(page, log)
-    return AssistantPage(page, f"{site}?worker=dedicated").visit()
+    return AssistantPage(page, f"{site}?worker=dedicated")
+
+
+@pytest.fixture
+def lost_assistant(context: BrowserContext, site: str, watch: Watch, tmp_path: Path) -> AssistantPage:
+    """A page whose assistant was lost. One conversation of it is in a backup and in a file, a later one in neither."""
+    watch.allow(r"favicon\.ico")
+
+    def save(assistant: AssistantPage, _: str) -> None:
+        assistant.room("Data")
+        assistant.saved_file(tmp_path)
+
+    return kept_and_lost(context, site, save).visit()
+
+
+MIRROR = """async () => {
+  // A picker cannot be driven from here. What it gives is a handle of this very kind.
+  const root = await navigator.storage.getDirectory();
+  await pystore.store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
+}"""
+WITHOUT_BACKUPS = """async (log) => {
+  let at = await navigator.storage.getDirectory();
+  for (const name of ['pystore-vault', `log-${log}`]) at = await at.getDirectoryHandle(name);
+  for (const name of ['backups', 'chunks']) await at.removeEntry(name, { recursive: true });
+}"""
+
+
+def mirror(assistant: AssistantPage, _: str) -> None:
+    """Let backups be copied into a folder."""
+    assistant.page.evaluate(MIRROR)
 
 
 def test_a_person_brings_back_the_newest_backup_of_what_was_lost(lost_assistant: AssistantPage) -> None:
@@ -98,6 +125,41 @@ def test_a_person_brings_back_the_newest_backup_of_what_was_lost(lost_assistant:
     page.get_by_role("button", name="Bring it back").click()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
     expect(assistant.notices.filter(has_text="3 changes are back")).to_contain_text("2 changes are still missing")
+    page.reload()
+    expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+    assistant.in_step()
+
+
+def test_a_backup_the_folder_a_file_and_starting_over_are_offered_in_this_order(context: BrowserContext, site: str, watch: Watch) -> None:
+    watch.allow(r"favicon\.ico")
+    assistant = kept_and_lost(context, site, mirror).visit()
+    choices = assistant.page.locator(".lost").get_by_role("listitem")
+    expect(choices).to_contain_text(
+        ["Bring back the newest good backup", "newest file of your folder mine", "Restore a file that you saved", "Start over with nothing"],
+        timeout=PATIENCE_MS,
+    )
+    assert findings(assistant.page) == []
+
+
+@pytest.mark.parametrize("has_backups", [True, False], ids=["with its backups", "without its backups"])
+def test_a_lost_assistant_comes_back_from_the_folder_and_what_is_missing_is_told(
+    context: BrowserContext, site: str, watch: Watch, *, has_backups: bool
+) -> None:
+    watch.allow(r"favicon\.ico")
+    logs: list[str] = []
+    assistant = kept_and_lost(context, site, lambda assistant, log: (mirror(assistant, log), logs.append(log)))
+    page = assistant.page
+    if not has_backups:
+        page.evaluate(WITHOUT_BACKUPS, logs[0])
+    assistant.visit()
+    expect(page.get_by_role("heading", name="What was kept of My assistant is gone")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("button", name="Bring it back")).to_have_count(1 if has_backups else 0)
+    page.get_by_role("button", name="Look at it").click()
+    expect(assistant.dialog).to_contain_text("every line was checked", timeout=PATIENCE_MS)
+    expect(assistant.dialog).to_contain_text("2 changes of the 5 that were last seen here are not in it.")
+    assistant.dialog.get_by_role("button", name="Restore").click()
+    expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
+    expect(assistant.notices.filter(has_text="3 changes restored")).to_contain_text("2 changes are still missing")
     page.reload()
     expect(assistant.conversations.first).to_contain_text("One", timeout=PATIENCE_MS)
     assistant.in_step()

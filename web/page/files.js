@@ -11,7 +11,7 @@ import { Icon } from './icons.js';
 import { recall, remember } from './last_seen.js';
 import { OpenDialog } from './protected.js';
 import { repair } from './repairing.js';
-import { PROGRAMS, count, day, grouped, moment, problem, size } from './words.js';
+import { PROGRAMS, count, day, grouped, moment, problem, size, stillMissing } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('./types.js').Inspected} Inspected */
@@ -238,6 +238,8 @@ const waits = (changes) => (changes ? `${count(changes, 'change')} dated in the 
 function RestorePreview({ file, inspected, passphrase }) {
   const app = useApp();
   const { here, problems, unfit } = inspected;
+  const lost = app.lost?.details;
+  const isLess = lost !== undefined && here.events + inspected.new < lost.events;
   const isEmpty = here.events === 0;
   const isDamaged = problems.length > 0;
   const isPart = isDamaged || unfit.length > 0;
@@ -258,7 +260,8 @@ function RestorePreview({ file, inspected, passphrase }) {
       app.readStats();
       app.goOnFrom(hash, 'conversations');
       const brought = replaces ? done.events : done.new;
-      app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', waits(done.waiting));
+      const missing = lost ? stillMissing(lost, replaces ? brought : here.events + brought, inspected.saved_at) : '';
+      app.notice('news', brought ? `${count(brought, 'change')} restored from ${file.name}.` : 'Everything in that file was here already.', [missing, waits(done.waiting)].filter(Boolean).join(' '));
       void app.hasDataNow();
     } catch (error) {
       await app.leaveEmpty();
@@ -286,6 +289,7 @@ function RestorePreview({ file, inspected, passphrase }) {
               ${problems.slice(0, MOST_TOLD).map((one) => html`<li>${one.line ? `Line ${grouped(one.line)}: ` : ''}${one.why}</li>`)}
             </ul>`
           : html`<p class="good"><${Icon} name="check" />The file is whole: every line was checked.</p>`}
+        ${isLess && html`<p>${count(lost.events - here.events - inspected.new, 'change')} of the ${grouped(lost.events)} that were last seen here are not in it.</p>`}
         ${unfit.length > 0 && html`
           <p class="bad"><${Icon} name="warn" />It was saved by an older version of this page, and this one cannot show all of it. What it cannot show would be kept, for a version that can.</p>
           <ul class="told" tabIndex="0" aria-label="What cannot be shown">

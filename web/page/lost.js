@@ -7,7 +7,7 @@ import { useApp } from './hooks.js';
 import { Dialog, TypedNameDialog } from './dialogs.js';
 import { chooseFiles, takeFiles } from './files.js';
 import { Icon } from './icons.js';
-import { ago, count, exactly, problem } from './words.js';
+import { ago, count, exactly, problem, stillMissing } from './words.js';
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('../pystore.js').Backup} Backup */
@@ -35,10 +35,7 @@ export function Lost() {
     });
     await app.readLogs();
     app.goOnFrom(hash, 'conversations');
-    const gone = details.events - (details.here ?? 0) - events;
-    app.notice('news', `${count(events, 'change')} are back.`, gone > 0
-      ? `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made after the backup, between ${exactly(time)} and ${exactly(details.at)}.`
-      : `That is all that was here on ${exactly(details.at)}.`);
+    app.notice('news', `${count(events, 'change')} are back.`, stillMissing(details, (details.here ?? 0) + events, time));
   });
   const fromFolder = () => tried(app, async () => {
     const file = await newestMirrored(log);

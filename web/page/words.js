@@ -167,3 +167,13 @@ export function problem(error) {
   const [what, safe] = BY_CODE[code] ?? ['That did not work.', 'What was saved before is safe.'];
   return { what: `${what} ${safe}`.trim(), text: typeof given.message === 'string' ? given.message : String(error), code };
 }
+
+/**
+ * What did not come back of an assistant that was lost.
+ * @param {Record<string, any>} details of the loss @param {number} events how many are here now @param {string | null} since when what came back was saved
+ */
+export function stillMissing({ events: before, at }, events, since) {
+  const gone = before - events;
+  if (gone <= 0) return `That is all that was here on ${exactly(at)}.`;
+  return `${count(gone, 'change')} ${gone === 1 ? 'is' : 'are'} still missing: what was made ${since ? `after it was saved, between ${exactly(since)} and` : 'before'} ${exactly(at)}.`;
+}
