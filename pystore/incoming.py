@@ -16,7 +16,6 @@ from pystore import codec, migration, versions
 from pystore.aside import Aside
 from pystore.backup import restore as backup_restore
 from pystore.backup.backups import Backups, safety_backup
-from pystore.backup.format import ANY_APPLICATION
 from pystore.backup.lines import Source
 from pystore.backup.restore import Verified
 from pystore.backup.sealed import unsealed
@@ -92,7 +91,7 @@ class Incoming:
             source, projection.log, base, waiting, horizon_ms=horizon_ms, admitted=admitted, salvage=salvage,
             breathe=projection.platform.breathe, on_progress=on_progress, on_new=on_new, on_all=trial.take,
         )
-        if verified.header.application not in (schema.name, ANY_APPLICATION):
+        if verified.header.application != schema.name:
             raise FormatError(
                 f"This backup belongs to another application ({verified.header.application}), not to {schema.name}. "
                 "Nothing was changed."

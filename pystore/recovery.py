@@ -12,31 +12,31 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pystore import codec
+from pystore import codec, versions
 from pystore.backup.damage import Readable, file_of, readable, rest_of
-from pystore.backup.format import ANY_APPLICATION
 from pystore.backup.vault import Manifest, Vault
 from pystore.clock import MAX_FUTURE_MS
-from pystore.errors import CorruptError, PyStoreError
+from pystore.errors import CorruptError, PyStoreError, ReadOnlyError
 from pystore.event import Head, Recorded, check_feed, new_replica_id
 from pystore.log import CARRIED_OUT, SEGMENT_EVENTS, LogState, new_epoch
 from pystore.marks import Span
 from pystore.merging import Merge
 from pystore.ports import Commit, LogStorage, Platform, Segment
+from pystore.schema import Schema
 from pystore.segment import EMPTY
-from pystore.versions import VERSIONS
 from pystore.waiting import KEY as WAITING
 from pystore.waiting import Waiting
 
 MOST_TOLD = 1000
 
 
-async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> dict[str, Any]:
+async def repair(platform: Platform, log: str, schema: Schema, *, accept_loss: bool = False) -> dict[str, Any]:
     """Make a damaged log whole again with what its backups have, in one commit: how many `events` it holds, and how many are `repaired`.
 
     Raises CorruptError if some are nowhere to be found, or may be, and changes nothing: `missing` ones, and those `unchained` behind them
     in their replicas' feeds. With `accept_loss` the log goes on without both, as `lost` tells, when all that can be read was put into the
-    backup `kept`. Damaged records are kept in the vault.
+    backup `kept`. Damaged records are kept in the vault. Raises FormatError, NewerVersionError or ReadOnlyError if the log is not one that
+    this version of the application may write to.
     """
     storage = await platform.open_log(log)
     vault = Vault(await platform.open_vault(log), platform.breathe)
@@ -48,6 +48,8 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
             backups = await vault.manifests()
             if "versions" in found.unread:
                 found.versions = next((manifest.header.versions for manifest in backups.values()), found.versions)
+            if (why := versions.read(found.versions, schema).read_only) is not None:
+                raise ReadOnlyError(f"Nothing can be written: {why}")
             if before or found.is_open_ended:
                 await _fill(found, vault, backups.values())
             found.take_doubtful()
@@ -62,8 +64,7 @@ async def repair(platform: Platform, log: str, *, accept_loss: bool = False) -> 
                 await vault.put_aside(f"record-{number}-{os.urandom(4).hex()}", body)
             kept = None
             if is_loss:
-                schema = next((manifest.header.application for manifest in backups.values()), ANY_APPLICATION)
-                rest = rest_of(found, log, schema, platform)
+                rest = rest_of(found, log, schema.name, platform)
                 label = "Before the log went on without what is lost"
                 kept = await vault.keep(rest.header, rest.epoch, rest.events, label, platform.now_ms())
             state = await _write(storage, found, feeds, log, platform)
@@ -177,7 +178,8 @@ async def _write(storage: LogStorage, found: Readable, events: Sequence[Recorded
     add[0] = replace(add[0], first=1)
     state = merge.state._replace(segment=add[-1].number)
     meta = {
-        **state.to_meta(), "merged_upto": b"0", WAITING: merge.waiting.to_meta(), CARRIED_OUT: b"", VERSIONS: codec.encode(found.versions),
+        **state.to_meta(), "merged_upto": b"0", WAITING: merge.waiting.to_meta(), CARRIED_OUT: b"",
+        versions.VERSIONS: codec.encode(found.versions),
     }
     await storage.commit(Commit(add=add, delete=sorted(set(found.numbers)), meta=meta))
     return state

@@ -225,8 +225,11 @@ export function openStore(log: string, options?: OpenOptions): Promise<Store>;
 export function prepare(options?: { worker?: 'shared' | 'dedicated' }): void;
 /** `lost`: there was such a log, and it is gone; opening it tells what can be done. */
 export function listLogs(): Promise<{ log: string; name: string; events: number; lost?: boolean }[]>;
-/** Make a damaged log whole again with what its backups have; `CorruptError` tells what is in none. */
-export function repairLog(log: string, options?: { acceptLoss?: boolean; worker?: 'shared' | 'dedicated' }): Promise<{ events: number; repaired: number; lost: string[] }>;
+/**
+ * Make a damaged log whole again with what its backups have; `CorruptError` tells what is in none. One that this version of the application may
+ * not write to is refused (`FormatError`, `NewerVersionError`, `ReadOnlyError`).
+ */
+export function repairLog(log: string, options?: { schema?: string; acceptLoss?: boolean; worker?: 'shared' | 'dedicated' }): Promise<{ events: number; repaired: number; lost: string[] }>;
 /** All that can be read of a damaged log, as a file with a report of what is missing. */
 export function saveDamaged(log: string, options?: { schema?: string; worker?: 'shared' | 'dedicated' }): Promise<Blob>;
 export function forgetLog(log: string, options?: { worker?: 'shared' | 'dedicated' }): Promise<void>;

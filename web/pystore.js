@@ -84,11 +84,11 @@ export async function listLogs() {
 /**
  * Make a damaged log whole again with what its backups have. Rejects with `CorruptError` if that is not all, and changes nothing;
  * with `acceptLoss` the log goes on without the rest (`lost`), when all that can be read (`unchained` events too) was put into the backup `kept`.
- * @param {string} log @param {{ acceptLoss?: boolean, worker?: Arrangement }} [options] @returns {Promise<{ events: number, repaired: number, lost: string[], unchained: string[], kept: string | null }>}
+ * @param {string} log @param {{ schema?: string, acceptLoss?: boolean, worker?: Arrangement }} [options] @returns {Promise<{ events: number, repaired: number, lost: string[], unchained: string[], kept: string | null }>}
  */
-export async function repairLog(log, { acceptLoss = false, worker } = {}) {
+export async function repairLog(log, { schema = '', acceptLoss = false, worker } = {}) {
   const link = connectionFor(worker).link();
-  return read(await link.answer(link.session.repair(log, acceptLoss)).catch(unknown));
+  return read(await link.answer(link.session.repair(log, schema, acceptLoss)).catch(unknown));
 }
 
 /** All that can be read of a damaged log, as a file. @param {string} log @param {{ schema?: string, worker?: Arrangement }} [options] @returns {Promise<Blob>} */

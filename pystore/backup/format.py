@@ -21,8 +21,6 @@ FORMAT = 1
 END_MARK = b'{"pystore":"end"'
 BLOB_MARK = b'{"blob":'
 GZIP_MARK = b"\x1f\x8b"
-ANY_APPLICATION = ""
-"""Stands for the application of a log of which nothing tells it any more."""
 NOT_WHOLE = "It was saved from a damaged log: not everything is in it."
 
 

@@ -265,9 +265,9 @@ async def forget(log: str) -> str:
     return await _answer(_forget(log))
 
 
-async def repair(log: str, accept_loss: bool) -> str:
+async def repair(log: str, schema: str, accept_loss: bool) -> str:
     """Make a damaged log whole again with its backups; it is closed for that. See `pystore.recovery`."""
-    return await _answer(_repair(log, accept_loss=accept_loss))
+    return await _answer(_repair(log, load_schema(schema), accept_loss=accept_loss))
 
 
 async def damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> str:
@@ -275,9 +275,9 @@ async def damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> st
     return await _answer(_damaged_file(log, load_schema(schema).name, sink))
 
 
-async def _repair(log: str, *, accept_loss: bool) -> Any:
+async def _repair(log: str, schema: Schema, *, accept_loss: bool) -> Any:
     await _close(log)
-    return await recovery.repair(default_platform(), log, accept_loss=accept_loss)
+    return await recovery.repair(default_platform(), log, schema, accept_loss=accept_loss)
 
 
 async def _damaged_file(log: str, schema: str, sink: Callable[[Any], None]) -> None:

@@ -29,7 +29,7 @@ async def repair(
                 out.write(piece)
         answer({"file": str(save)}, [f"All that can be read is in {save}."], as_json=as_json)
         return
-    report = await recovery.repair(OneFile(store), store.stem, accept_loss=accept_loss)
+    report = await recovery.repair(OneFile(store), store.stem, schema, accept_loss=accept_loss)
     kept = f" What could be read is in the backup {report['kept']}." if report["kept"] else ""
     lost = f", {counted(len(report['lost']), 'event')} lost" if report["lost"] else ""
     back = f"{counted(report['repaired'], 'event')} came back from backups; {report['events']:,} in all{lost}.{kept}"

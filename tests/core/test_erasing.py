@@ -263,7 +263,7 @@ async def test_damage_elsewhere_keeps_no_content_from_being_erased(platform: Mem
     file = b"".join([piece async for piece in damaged_file(platform, "a", SCHEMA.name)])
     assert b"later 29" in file
     assert SECRET.encode() not in file
-    assert (await repair(platform, "a"))["repaired"] == 30
+    assert (await repair(platform, "a", SCHEMA))["repaired"] == 30
     async with await Store.open(SCHEMA, "a", platform=platform) as again:
         assert len(shown(again)["note"]) == 60
         assert (await again.verify())["sound"]

@@ -160,7 +160,7 @@ async def test_a_conflict_is_known_from_before_however_short_the_store_was_open(
     async with await Store.open(ONE, "a", platform=platform) as store:
         await store.restore([file])
     if is_repaired:
-        await recovery.repair(platform, "a")
+        await recovery.repair(platform, "a", THREE)
     async with await Store.open(THREE, "a", platform=platform) as store:
         assert store.read_only is None
         assert len(await store.conflicts()) == 1

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from pystore import codec, recovery
 from pystore.backup.restore import check_file
-from pystore.errors import CorruptBackupError, CorruptError, QuotaError
+from pystore.errors import CorruptBackupError, CorruptError, FormatError, NewerVersionError, PyStoreError, QuotaError, ReadOnlyError
 from pystore.event import parse_line
 from pystore.memory import MemoryPlatform
-from pystore.records import Records
+from pystore.records import Records, packed
+from pystore.schema import Schema
 from pystore.store import Store
 from tests.support.failing import FaultyPlatform, Plan
 from tests.support.fake_clock import FakeClock
-from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, note, saved
+from tests.support.notes import SCHEMA, check_chains, event_lines, lines_of, make_schema, note, saved
 
 DAY = 86_400_000
 
@@ -54,7 +55,7 @@ async def test_whatever_records_are_damaged_or_gone_a_backup_makes_the_log_whole
         del platform.kept["a"].segments[number]
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
-    report = await recovery.repair(platform, "a")
+    report = await recovery.repair(platform, "a", SCHEMA)
     assert (report["events"], report["lost"]) == (400, [])
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         assert await lines_of(store) == lines
@@ -68,7 +69,7 @@ async def test_what_is_in_no_backup_is_named_and_nothing_is_changed(platform: Me
     flip(platform, 5, 200)
     before = dict(platform.kept["a"].segments)
     with pytest.raises(CorruptError, match="in no backup") as caught:
-        await recovery.repair(platform, "a")
+        await recovery.repair(platform, "a", SCHEMA)
     writer = parse_line(lines[0]).replica
     assert f"{writer}:401" in caught.value.details["missing"]
     assert platform.kept["a"].segments == before
@@ -78,7 +79,7 @@ async def test_one_may_go_on_without_what_is_lost_and_the_damaged_record_is_kept
     lines = await kept_log(platform, later=3)
     flip(platform, 6, 200)
     damaged = platform.kept["a"].segments[6].body
-    report = await recovery.repair(platform, "a", accept_loss=True)
+    report = await recovery.repair(platform, "a", SCHEMA, accept_loss=True)
     assert report["events"] >= 400
     assert report["lost"]
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
@@ -93,7 +94,7 @@ async def test_what_is_lost_and_what_only_stands_behind_it_are_told_apart(platfo
     lines = await kept_log(platform, backup=False)
     flip(platform, 2, 200)
     with pytest.raises(CorruptError, match=r"100 events are damaged and in no backup.* 200 others can be read") as caught:
-        await recovery.repair(platform, "a")
+        await recovery.repair(platform, "a", SCHEMA)
     writer = parse_line(lines[0]).replica
     assert caught.value.details["missing"] == [f"{writer}:{seq}" for seq in range(101, 201)]
     assert caught.value.details["unchained"] == [f"{writer}:{seq}" for seq in range(201, 401)]
@@ -103,7 +104,7 @@ async def test_what_is_lost_and_what_only_stands_behind_it_are_told_apart(platfo
 async def test_everything_readable_is_in_the_vault_before_the_log_goes_on_without_it(platform: MemoryPlatform) -> None:
     lines = await kept_log(platform, backup=False)
     flip(platform, 2, 200)
-    report = await recovery.repair(platform, "a", accept_loss=True)
+    report = await recovery.repair(platform, "a", SCHEMA, accept_loss=True)
     assert (report["events"], len(report["lost"]), len(report["unchained"])) == (100, 300, 200)
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         (kept,) = await store.backups.list()
@@ -136,7 +137,7 @@ async def test_a_log_is_not_cut_when_the_rest_cannot_be_kept(platform: MemoryPla
     flip(platform, 2, 200)
     before = dict(platform.kept["a"].segments)
     with pytest.raises(QuotaError):
-        await recovery.repair(FaultyPlatform(platform, Plan(at=2, only="vault write", is_sticky=True)), "a", accept_loss=True)
+        await recovery.repair(FaultyPlatform(platform, Plan(at=2, only="vault write", is_sticky=True)), "a", SCHEMA, accept_loss=True)
     assert platform.kept["a"].segments == before
 
 
@@ -144,7 +145,7 @@ async def test_a_flipped_bit_in_the_number_of_an_event_is_not_taken_for_another_
     lines = await kept_log(platform, later=3)
     body = platform.kept["a"].segments[6].body
     flip(platform, 6, body.index(b'"seq":402') + len(b'"seq":'))
-    report = await recovery.repair(platform, "a", accept_loss=True)
+    report = await recovery.repair(platform, "a", SCHEMA, accept_loss=True)
     assert report["lost"] == [f"{parse_line(lines[0]).replica}:{seq}" for seq in (402, 403)]
 
 
@@ -165,7 +166,7 @@ async def test_a_damaged_record_of_the_log_itself_is_made_anew(platform: MemoryP
     platform.kept["a"].meta["head"] = platform.kept["a"].meta["head"][:-5]
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
-    await recovery.repair(platform, "a")
+    await recovery.repair(platform, "a", SCHEMA)
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         assert await lines_of(store) == lines
 
@@ -177,7 +178,7 @@ async def test_a_damaged_backup_mends_nothing(platform: MemoryPlatform) -> None:
         if name.startswith("chunks/"):
             platform.vaults["a"][name] = platform.vaults["a"][name][:-1] + b"?"
     with pytest.raises(CorruptError, match="in no backup"):
-        await recovery.repair(platform, "a")
+        await recovery.repair(platform, "a", SCHEMA)
 
 
 async def with_one_that_waits(platform: MemoryPlatform, clock: FakeClock) -> bytes:
@@ -202,7 +203,7 @@ async def test_what_waits_still_waits_after_a_repair(platform: MemoryPlatform, c
         flip(platform, 2, 200)
     else:
         platform.kept["a"].meta["head"] = b"?"
-    assert (await recovery.repair(platform, "a"))["lost"] == []
+    assert (await recovery.repair(platform, "a", SCHEMA))["lost"] == []
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         assert [one["id"] for one in await store.waiting()] == [parse_line(line).id]
         assert store.log.state.events == 400
@@ -218,10 +219,10 @@ async def test_a_damaged_record_of_what_waits_is_told_and_kept_and_what_a_backup
     meta = platform.kept["a"].meta
     damaged = meta["waiting"] = meta["waiting"][:-20]
     with pytest.raises(CorruptError, match="wait for their time") as caught:
-        await recovery.repair(platform, "a")
+        await recovery.repair(platform, "a", SCHEMA)
     assert caught.value.details["missing"] == []
     assert meta["waiting"] == damaged
-    report = await recovery.repair(platform, "a", accept_loss=True)
+    report = await recovery.repair(platform, "a", SCHEMA, accept_loss=True)
     assert report["lost"] == []
     assert Records({"waiting": damaged}).unchecked("waiting") in platform.vaults["a"].values()
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
@@ -243,7 +244,7 @@ async def test_a_damaged_version_document_is_that_of_the_newest_backup_again(pla
     before, meta["versions"] = Records(meta)["versions"], b"{nonsense"
     with pytest.raises(CorruptError):
         await Store.open(SCHEMA, "a", platform=platform)
-    await recovery.repair(platform, "a")
+    await recovery.repair(platform, "a", SCHEMA)
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         assert await store.versions() == codec.decode(before)
         assert await lines_of(store) == lines
@@ -253,7 +254,7 @@ async def test_where_no_backup_tells_the_versions_the_log_is_migrated_by_the_nex
     lines = await kept_log(platform, backup=False)
     meta = platform.kept["a"].meta
     before, meta["versions"] = meta["versions"], b"[]"
-    await recovery.repair(platform, "a")
+    await recovery.repair(platform, "a", SCHEMA)
     async with await Store.open(SCHEMA, "a", platform=platform, migrate=False) as store:
         assert "older version" in (store.read_only or "")
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
@@ -274,3 +275,52 @@ async def test_what_can_be_read_is_restored_also_where_its_versions_are_not_know
         await store.restore([file], mode=mode, salvage=True)
         assert await lines_of(store) == lines
     assert platform.kept["b"].meta["versions"] == before
+
+
+def say_versions(platform: MemoryPlatform, **changes: object) -> None:
+    """Let the log's version document say something else."""
+    meta = platform.kept["a"].meta
+    meta |= packed({"versions": codec.encode({**codec.decode(Records(meta)["versions"]), **changes})})
+
+
+async def refused_repair(platform: MemoryPlatform, schema: Schema, error: type[PyStoreError]) -> None:
+    """A repair raises `error` and changes nothing, neither the log nor the vault."""
+    before, vault = dict(platform.kept["a"].segments), dict(platform.vaults.get("a", {}))
+    with pytest.raises(error):
+        await recovery.repair(platform, "a", schema, accept_loss=True)
+    assert platform.kept["a"].segments == before
+    assert platform.vaults.get("a", {}) == vault
+
+
+@pytest.mark.parametrize(("changes", "schema", "error"), [
+    ({"app": {"version": 2}}, SCHEMA, ReadOnlyError),
+    ({"meta_version": 2}, SCHEMA, ReadOnlyError),
+    ({"app": {"version": 0}}, SCHEMA, NewerVersionError),
+    ({}, make_schema(app=0), NewerVersionError),
+    ({}, make_schema("another"), FormatError),
+], ids=["newer application", "newer pystore", "development data", "development version", "another application"])
+async def test_what_this_version_may_not_write_to_is_not_repaired(
+    platform: MemoryPlatform, changes: dict[str, object], schema: Schema, error: type[PyStoreError]
+) -> None:
+    await kept_log(platform, backup=False)
+    say_versions(platform, **changes)
+    flip(platform, 2, 200)
+    await refused_repair(platform, schema, error)
+
+
+async def test_where_only_a_backup_tells_the_version_that_one_counts(platform: MemoryPlatform) -> None:
+    await kept_log(platform, backup=False)
+    say_versions(platform, app={"version": 2})
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.backups.create()
+    platform.kept["a"].meta["versions"] = b"?"
+    await refused_repair(platform, SCHEMA, ReadOnlyError)
+
+
+async def test_a_log_of_an_older_version_is_repaired_and_stays_of_it(platform: MemoryPlatform) -> None:
+    lines = await kept_log(platform)
+    flip(platform, 2, 200)
+    await recovery.repair(platform, "a", make_schema(app=2))
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert store.read_only is None
+        assert await lines_of(store) == lines

@@ -344,7 +344,7 @@ async def test_no_flipped_bit_in_a_record_of_the_log_is_believed_and_a_repair_ma
         meta[record] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
         with pytest.raises(CorruptError):
             await Store.open(SCHEMA, "a", platform=platform)
-    await recovery.repair(platform, "a")
+    await recovery.repair(platform, "a", SCHEMA)
     if record != "versions":
         async with await Store.open(SCHEMA, "a", platform=platform) as store:
             assert await lines_of(store) == lines

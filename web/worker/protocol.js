@@ -31,7 +31,7 @@
  * @property {(past: number) => void} closeAt
  * @property {(log: string) => void} close
  * @property {(log: string) => Promise<string>} forget
- * @property {(log: string, acceptLoss: boolean) => Promise<string>} repair
+ * @property {(log: string, schema: string, acceptLoss: boolean) => Promise<string>} repair
  * @property {(log: string, schema: string) => Promise<[string, Blob | null]>} damagedFile
  * @property {() => void} pause
  * @property {() => void} leave

@@ -366,9 +366,9 @@ class Client {
     return this.#supervisor.forget(log);
   }
 
-  /** @param {string} log @param {boolean} acceptLoss @returns {Promise<string>} */
-  repair(log, acceptLoss) {
-    return this.#supervisor.ask((python) => awaited(python.repair(log, acceptLoss)));
+  /** @param {string} log @param {string} schema @param {boolean} acceptLoss @returns {Promise<string>} */
+  repair(log, schema, acceptLoss) {
+    return this.#supervisor.ask((python) => awaited(python.repair(log, schema || app, acceptLoss)));
   }
 
   /** @param {string} log @param {string} schema @returns {Promise<[string, Blob | null]>} */
