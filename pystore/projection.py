@@ -366,14 +366,16 @@ class Projection:
             if until is None and is_whole and self._is_worth_keeping(saved, shown.events, known.events):
                 self.setback = await self.checkpoints.keep(shown._replace(marks=marks), view.image())
                 saved = shown.events
-        if until is not None or shown.events == known.events:
+        if shown.events == known.events:
             return shown
-        if not start.events and not await self.log.is_replaced():
-            raise CorruptError(
-                f"The log is not whole: {shown.events:,} events are there of {known.events:,}. Restore it from a backup.",
-                events=shown.events, expected=known.events,
-            )
-        return None
+        if (until is None and start.events) or await self.log.is_replaced():
+            return None
+        if until is not None:
+            return shown  # how many there are up to a moment is not known
+        raise CorruptError(
+            f"The log is not whole: {shown.events:,} events are there of {known.events:,}. Restore it from a backup.",
+            events=shown.events, expected=known.events,
+        )
 
     async def _lacks(self, start: LogState, segment: Segment) -> bool:
         """Whether a segment that ends before `start` does has events that are not in it."""

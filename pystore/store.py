@@ -336,7 +336,8 @@ class Store:
     async def at(self, moment: Moment) -> Past:
         """The view as it was at a moment: a time (ISO 8601), right after an event (its id or its `order`), or so many events ago.
 
-        For reading only, while the store goes on; close it. Raises ValidationError for what is no moment of this log.
+        For reading only, while the store goes on; close it. Raises ValidationError for what is no moment of this log, and ConflictError if
+        another tab replaced all of it, and that is not taken in yet (`catch_up`).
         """
         self.projection.check_open()
         return await history.open_past(self.projection, moment)

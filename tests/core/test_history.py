@@ -13,7 +13,7 @@ from pystore import log as log_module
 from pystore import merging as merging_module
 from pystore import projection as projection_module
 from pystore import segment as segment_module
-from pystore.errors import ClosedError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
+from pystore.errors import ClosedError, ConflictError, ConstraintError, CorruptError, QueryError, QuotaError, ReadOnlyError, ValidationError
 from pystore.marks import Order
 from pystore.memory import MemoryPlatform
 from pystore.own_events import Imported
@@ -648,6 +648,26 @@ async def test_a_damaged_log_is_told_when_a_moment_is_opened(platform: MemoryPla
         kept[1] = type(kept[1])(1, 1, 1, b"P" + bytes(10))
         with pytest.raises(CorruptError):
             await store.at("9999-01-01")
+
+
+async def test_no_moment_is_opened_of_a_log_that_another_tab_replaced(platform: MemoryPlatform) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as other,
+    ):
+        await add(one, 1)
+        file = await saved(one)
+        await add(one, 2)
+        await one.upkeep(now=True)
+        await add(one, 3)
+        await other.restore([file], mode="replace")
+        for moment in ("9999-01-01", 0):
+            with pytest.raises(ConflictError, match="replaced"):
+                await one.at(moment)
+        await one.catch_up()
+        past = await one.at("9999-01-01")
+        assert past.query("SELECT note_id FROM note") == [{"note_id": "1"}]
+        past.close()
 
 
 async def test_many_moments_are_opened_while_appends_go_on(platform: MemoryPlatform) -> None:
