@@ -165,7 +165,7 @@ class Projection:
         """Bring view and log up to date from the newest checkpoint on; False if the log was replaced meanwhile."""
         stored = self.log.state
         view, kept = await self._begin(await self.checkpoints.usable(stored, stored.marks))
-        start = kept.state._replace(erased=stored.erased) if kept else self._nothing()
+        start = kept.state.without(stored.erased) if kept else self._nothing()
         self._checkpointed = start.events
         self.show(view, start)
         self.projector.marks, self.projector.erased = stored.marks, stored.erased
@@ -303,7 +303,7 @@ class Projection:
         while True:
             usable = [] if from_nothing else await self.checkpoints.usable(self.log.state, marks, until)
             view, kept = await self._begin(kept for kept in usable if earliest is None or kept.state.newest < earliest)
-            start = kept.state._replace(erased=self.log.state.erased) if kept else self._nothing()
+            start = kept.state.without(self.log.state.erased) if kept else self._nothing()
             try:
                 shown = await self._fold_from(view, start, marks, until, on_progress)
             except BaseException:

@@ -379,7 +379,7 @@ class _Check:
             yield [event for event in events if self._state.knows(event)]
 
     async def compare(self, shown: View, folded: View) -> list[_Row]:
-        """The rows in which the views differ, as many as are listed."""
+        """The rows in which the views differ, of each table as many as are listed."""
         differing: list[_Row] = []
         tables = [*shown.tables(), "pystore_conflict", "pystore_import"]
         total = sum(shown.counts().values())
@@ -399,7 +399,7 @@ class _Check:
                     self._tell("compare", min(done, total), total)
                     await self._breathe()
             differing += await self._differing(table, shown.key_of(table), names, ours, theirs)
-        return differing[:MAX_PROBLEMS]
+        return differing
 
     async def _differing(
         self, table: str, key: list[str], names: list[str], ours: Iterable[tuple[Any, ...]], theirs: Iterable[tuple[Any, ...]]

@@ -114,6 +114,26 @@ async def test_what_depends_on_something_undone_is_a_conflict_until_it_is_back(p
         assert store.query("SELECT text FROM note") == [{"text": "two"}]
 
 
+async def test_a_conflict_is_resolved_by_another_event_and_no_more_listed_once_it_is_undone(clock: FakeClock) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as one,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        await add(one, 1)
+        clock.ms += 1000
+        await other.append(note(1, "theirs"))
+        await one.restore([await saved(other)])
+        (conflict,) = await one.conflicts()
+        await one.append(NoteEdited(note_id="1", text="both"))
+        assert one.query("SELECT text FROM note") == [{"text": "both"}]
+        await one.undo([conflict["id"]])
+        await other.restore([await saved(one)])
+        for store in (one, other):
+            assert await store.conflicts() == []
+            assert store.query("SELECT text FROM note") == [{"text": "both"}]
+            await equal_to_a_fold(store)
+
+
 async def test_a_local_append_that_breaks_a_constraint_is_refused_before_anything_is_stored(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         (one,) = await add(store, 1)
@@ -210,6 +230,9 @@ async def test_an_undo_of_an_import_that_is_not_here_undoes_all_that_it_brought_
         assert shown(one) == shown(other)
         await other.undo([undone["id"]])
         assert notes_of(other) == ["1", "2", "3", "4"]
+        past = await other.at(undone["id"])
+        assert past.query("SELECT note_id FROM note") == [{"note_id": "1"}]
+        past.close()
 
 
 async def test_an_import_is_brought_back_by_one_who_does_not_have_it(clock: FakeClock) -> None:
@@ -277,6 +300,45 @@ async def test_what_an_import_brought_in_is_no_more_told_once_it_alone_was_erase
             assert (await store.verify())["sound"]
 
 
+async def test_an_import_that_came_without_its_content_tells_no_tab_what_it_brought_in(clock: FakeClock) -> None:
+    platform = MemoryPlatform(clock)
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as tab,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as eraser,
+        await Store.open(SCHEMA, "a", platform=MemoryPlatform(clock)) as other,
+    ):
+        imported = await an_import(one, 1, 2)
+        clock.ms += 1000
+        await other.undo([imported])
+        await eraser.restore([await saved(one)])
+        replica, seq = imported.split(":")
+        await eraser.erase([f"{replica}:{int(seq) - 1}-{seq}"])
+        await tab.restore([await saved(other)])
+        await one.catch_up()
+        assert notes_of(one) == notes_of(tab) == []
+        await tab.restore([await a_part(eraser, [replica])])  # without the event that says so
+        await one.catch_up()
+        for store in (one, tab):
+            assert notes_of(store) == ["1"]
+            assert (await store.verify())["sound"]
+
+
+async def test_what_another_tab_undoes_is_left_out_here_too_once_that_is_taken_in(platform: MemoryPlatform) -> None:
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as tab,
+    ):
+        first, _ = await add(one, 1, 2)
+        await tab.catch_up()
+        (undone,) = await tab.undo([first])
+        assert await one.catch_up() == 1
+        assert notes_of(one) == ["2"]
+        await one.undo([undone.id])
+        assert await tab.catch_up() == 1
+        assert notes_of(tab) == ["1", "2"]
+
+
 async def test_who_undid_what_and_when_stays_in_the_timeline(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         one, two = await add(store, 1, 2)
@@ -294,10 +356,15 @@ async def test_what_cannot_be_undone_is_refused_by_name(platform: MemoryPlatform
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.rename("Alice")
         (named,) = await store.events()
-        for ids in ([], ["nonsense"], ["a:1"], [named["id"]]):
-            with pytest.raises(ValidationError):
-                await store.undo(ids)
-        assert (await store.stats())["events"] == 1
+        (erased,) = await store.erase(await add(store, 1))
+        for ids, why in (
+            ([], "at least one event"), (["nonsense"], "'nonsense' is not the id"), (["a:1"], "'a:1' is not the id"),
+            ([named["id"]], "A name is not undone"), ([erased.id], "gone for good"),
+        ):
+            for refused in (store.undo(ids), store.redo(ids)):
+                with pytest.raises(ValidationError, match=why):
+                    await refused
+        assert (await store.stats())["events"] == 3
     async with await Store.open(SCHEMA, "a", platform=platform, read_only=True) as store:
         for refused in (store.undo([named["id"]]), store.restore_to(0), store.redo(["a" * 16 + ":1"])):
             with pytest.raises((ReadOnlyError, ValidationError)):

@@ -188,6 +188,18 @@ async def test_a_log_that_was_removed_is_noticed(platform: MemoryPlatform) -> No
     assert await log.catch_up() is None
 
 
+async def test_an_event_is_found_though_another_record_is_damaged_and_not_called_absent_if_it_may_be_in_that(
+    platform: MemoryPlatform,
+) -> None:
+    log = await open_log(platform)
+    events = [event for index in range(3) for event in await append(log, a_note(index))]
+    platform.kept["a"].segments[2] = Segment(2, 2, 1, b"P" + bytes(100))
+    assert list(await log.events_by_id([events[0].id])) == [events[0].id]
+    for id_ in (events[1].id, f"{log.state.writer}:20"):
+        with pytest.raises(CorruptError):
+            await log.events_by_id([id_])
+
+
 async def test_events_are_found_by_their_ids_as_far_as_they_are_there(platform: MemoryPlatform) -> None:
     log = await open_log(platform)
     events = [event for index in range(10) for event in await append(log, a_note(index))]

@@ -104,6 +104,15 @@ def test_up_to_a_moment_only_the_marks_up_to_it_count(marks: list[Mark], at: tup
     assert Marks(marks).until(moment) == Marks([mark for mark in marks if mark.order <= moment])
 
 
+@given(MARKS, IMPORTS, st.sampled_from(ALL))
+def test_up_to_a_moment_marks_name_what_imports_brought_in_as_well(marks: list[Mark], imports: list[Import], at: tuple[str, int]) -> None:
+    moment = order_of(*at)
+    then = Marks(marks, imports).until(moment)
+    for replica, seq in ALL:
+        expected = is_undone([mark for mark in marks if mark.order <= moment], replica, seq, imports)
+        assert then.is_undone(replica, seq, order_of(replica, seq)) == expected
+
+
 @pytest.mark.parametrize("text", ["", "x", "R", "R:0", "R:01", "R:3-2", "R:1-", "R:1\n", "A:1", 7, None])
 def test_what_is_no_span_names_nothing(text: object) -> None:
     assert Span.parse(text.replace("R", REPLICAS[0]) if isinstance(text, str) else text) is None

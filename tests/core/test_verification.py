@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from pystore import codec, recovery, verification
+from pystore import log as log_module
 from pystore.backup import restore
 from pystore.clock import MAX_FUTURE_MS
 from pystore.errors import ClosedError, ConflictError, CorruptError
@@ -22,12 +23,13 @@ from pystore.own_events import Imported
 from pystore.ports import Segment
 from pystore.projection import Projection
 from pystore.records import Records, packed
+from pystore.schema import Schema
 from pystore.segment import events_in, pack, unpack_bytes
 from pystore.store import Store
 from pystore.verification import verify_log
 from pystore.view import View
 from tests.support.fake_clock import START_MS, FakeClock
-from tests.support.notes import SCHEMA, FolderMade, NoteEdited, NoteRemoved, json_lines, lines_of, note, saved
+from tests.support.notes import SCHEMA, FolderMade, NoteAdded, NoteEdited, NoteRemoved, json_lines, lines_of, note, saved
 
 SOUND: list[Any] = []
 
@@ -187,6 +189,44 @@ async def test_a_record_that_says_wrongly_where_it_begins_or_ends_is_found(platf
         assert named(await store.verify()) == [None]
 
 
+async def test_a_record_with_another_number_of_events_or_half_a_line_is_found(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await fill(store)
+        segments = platform.kept["a"].segments
+        sound = segments[2]
+        segments[2] = replace(sound, events=7)
+        (problem,) = (await store.verify())["problems"]
+        assert (problem["id"], problem["why"]) == (None, "Record 2 holds 1 events where 7 were written.")
+        rest = sound.body[5:-1]
+        segments[2] = replace(sound, body=b"P" + zlib.crc32(rest).to_bytes(4, "big") + rest)
+        damaged, missing = (await store.verify())["problems"]
+        assert "its last line is not whole" in damaged["why"]
+        assert missing["id"] == f"{store.log.state.writer}:2"
+
+
+async def test_what_another_tab_merges_while_records_are_read_is_checked_once(
+    platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "MERGE_FROM_SEGMENTS", 2)
+    segments = MemoryStorage.segments
+    async with (
+        await Store.open(SCHEMA, "a", platform=platform) as one,
+        await Store.open(SCHEMA, "a", platform=platform) as two,
+    ):
+        await fill(one)
+
+        async def then_merged(self: MemoryStorage, after: int = 0, _max_bytes: int = 0) -> list[Segment]:
+            page = await segments(self, after, 0)
+            if after == 2:
+                monkeypatch.setattr(MemoryStorage, "segments", segments)
+                assert await two.log.merge_segments()
+            return page
+
+        monkeypatch.setattr(MemoryStorage, "segments", then_merged)
+        assert await one.verify() == {"sound": True, "events": 6, "problems": []}
+        assert list(platform.kept["a"].segments) == [6]
+
+
 async def test_events_in_the_wrong_place_or_twice_are_named(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         await store.append(note("1"), note("2"), note("3"))
@@ -303,6 +343,19 @@ async def test_a_record_of_the_log_that_is_not_what_its_events_say_is_found(plat
         assert named(await store.verify()) == [None]
 
 
+async def test_a_record_of_the_log_that_is_damaged_while_it_is_open_is_told(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await fill(store)
+        meta = platform.kept["a"].meta
+        whole = meta["head"]
+        meta["head"] = whole[:-1] + b"x"
+        found = await store.verify()
+        assert set(named(found)) == {None}
+        assert all("The log's own record is damaged" in problem["why"] for problem in found["problems"])
+        meta["head"] = whole
+        assert named(await store.verify()) == SOUND
+
+
 async def test_marks_that_are_not_in_the_log_are_found(platform: MemoryPlatform) -> None:
     async with await Store.open(SCHEMA, "a", platform=platform) as store:
         events = await fill(store)
@@ -411,6 +464,58 @@ async def test_what_is_erased_meanwhile_is_not_called_damage(platform: MemoryPla
         await store.erase([(await store.events(limit=1))[0]["id"]])
         outcome: Any = (await asyncio.gather(verifying, return_exceptions=True))[0]
         assert isinstance(outcome, ConflictError) or named(outcome) == SOUND
+        assert named(await store.verify()) == SOUND
+
+
+async def test_the_event_that_gave_a_row_another_key_touched_both(platform: MemoryPlatform) -> None:
+    schema = Schema("words", app=1, views=1)
+    schema.table("CREATE TABLE word (word TEXT PRIMARY KEY)")
+    schema.event("note.added")(NoteAdded)
+    schema.event("note.edited")(NoteEdited)
+    schema.on(NoteAdded)(lambda view, event: view.execute("INSERT INTO word VALUES (?)", (event.data.text,)))
+    schema.on(NoteEdited)(lambda view, event: view.execute("UPDATE word SET word = ?", (event.data.text,)))
+    async with await Store.open(schema, "a", platform=platform) as store:
+        await store.append(note("1", "it's one"))
+        (edited,) = await store.append(NoteEdited(note_id="1", text="two"))
+        store.view._db.execute("UPDATE word SET word = 'it''s one'")
+        wrong = [(problem["id"], problem["key"]["word"]) for problem in (await store.verify())["problems"]]
+        assert wrong == [(edited.id, "it's one"), (edited.id, "two")]
+
+
+async def test_rows_that_are_there_several_times_are_counted(platform: MemoryPlatform) -> None:
+    schema = Schema("words", app=1, views=1)
+    schema.table("CREATE TABLE word (word TEXT NOT NULL)")
+    schema.event("note.added")(NoteAdded)
+    schema.on(NoteAdded)(lambda view, event: view.execute("INSERT INTO word VALUES (?)", (event.data.text,)))
+    async with await Store.open(schema, "a", platform=platform) as store:
+        await store.append([note(number, "one" if number % 2 else "two") for number in range(2 * verification.PAGE_ROWS)])
+        assert named(await store.verify()) == SOUND
+        # Also where the others come on another page now.
+        store.view._db.execute("DELETE FROM word WHERE rowid IN (SELECT rowid FROM word WHERE word = 'one' LIMIT 3)")
+        store.view._db.execute("INSERT INTO word VALUES ('three'), ('two'), ('two')")
+        wrong = {problem["key"]["word"]: problem["why"] for problem in (await store.verify())["problems"]}
+        assert list(wrong) == ["three", "two", "one"]
+        assert "should not be there. No event made it." in wrong["three"]
+        assert "should not be there" in wrong["two"]
+        assert "is missing" in wrong["one"]
+
+
+async def test_a_check_during_which_something_is_erased_is_given_up(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        events = await fill(store)
+        segments = MemoryStorage.segments
+        is_erased: list[bool] = []
+
+        async def then_erased(self: MemoryStorage, after: int = 0, max_bytes: int = 16 << 20) -> list[Segment]:
+            page = await segments(self, after, max_bytes)
+            if not is_erased and not store.projection.exclusive.locked():
+                is_erased.append(True)
+                await store.erase([events[0].id])
+            return page
+
+        monkeypatch.setattr(MemoryStorage, "segments", then_erased)
+        with pytest.raises(ConflictError, match="erased"):
+            await store.verify()
         assert named(await store.verify()) == SOUND
 
 

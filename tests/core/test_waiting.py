@@ -84,7 +84,10 @@ async def test_what_is_from_too_far_in_the_future_waits_until_its_time_comes(pla
         assert (await store.restore([file]))["new"] == 0
 
 
-async def test_how_far_ahead_a_clock_may_be_can_be_chosen(platform: MemoryPlatform) -> None:
+async def test_how_far_ahead_a_clock_may_be_is_five_minutes_and_can_be_chosen(platform: MemoryPlatform) -> None:
+    for ahead_ms, waiting in ((5 * 60_000, 0), (5 * 60_000 + 1, 1)):
+        async with await Store.open(SCHEMA, f"b{ahead_ms}", platform=platform) as store:
+            assert (await store.restore([await Device(ahead_ms).writes("then")]))["waiting"] == waiting
     file = await Device(HOUR).writes("then")
     for limit, waiting in ((HOUR - 1, 1), (HOUR, 0)):
         async with await Store.open(SCHEMA, f"a{limit}", platform=platform, max_future_ms=limit) as store:
