@@ -10,6 +10,7 @@ from pystore import checkpoints as checkpoints_module
 from pystore import projection as projection_module
 from pystore import versions as versions_module
 from pystore.memory import MemoryPlatform
+from pystore.ports import Checkpoint
 from pystore.store import Store
 from tests.support.failing import KINDS, FaultyPlatform, Plan
 from tests.support.fake_clock import START_MS, FakeClock
@@ -141,6 +142,21 @@ async def test_a_checkpoint_of_another_pystore_is_not_used(platform: MemoryPlatf
             monkeypatch.setattr(versions_module, "__version__", version)
         async with await Store.open(SCHEMA, "a", platform=platform, before_each=folded_events.append):
             assert len(folded_events) == expected
+
+
+@pytest.mark.parametrize("about", [b"nonsense", b"[]", b"{}"])
+async def test_a_checkpoint_of_which_nothing_can_be_read_costs_time_only(platform: MemoryPlatform, about: bytes) -> None:
+    store, _ = await long_log(platform)
+    async with store:
+        await store.upkeep(now=True)
+        expected = shown(store)
+    checkpoints = platform.kept["a"].checkpoints
+    for name, checkpoint in checkpoints.items():
+        checkpoints[name] = Checkpoint(about, checkpoint.image)
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        assert shown(store) == expected
+        await store.upkeep(now=True)
+        assert [one.state.events for one in await store.projection.checkpoints.kept()] == [len(expected["note"])]
 
 
 async def test_a_checkpoint_never_shows_more_than_it_says_though_the_view_could_not_be_made_anew(platform: MemoryPlatform) -> None:
