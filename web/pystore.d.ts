@@ -119,7 +119,8 @@ export interface BackupStats {
   bytes: number;
   oldest: string | null;
   newest: string | null;
-  layers: Record<string, { count: number; oldest: string | null; newest: string | null }>;
+  /** `size`: bytes of all parts of a layer's backups, each counted once; `own`: of those that no other layer has. */
+  layers: Record<string, { count: number; size: number; own: number; oldest: string | null; newest: string | null }>;
   keep: Record<string, number>;
   minutes: number;
   remind_days: number;

@@ -85,7 +85,10 @@ class Backups:
         return await (await self.vault()).described()
 
     async def stats(self) -> dict[str, Any]:
-        """How many there are, how large they are together, from when, and by layer; and whether the clock makes them (`running`)."""
+        """How many there are, how large they are together, from when, and by layer; and whether the clock makes them (`running`).
+
+        A layer's `size` counts every part of its backups once, its `own` those that no other layer has.
+        """
         vault = await self.vault()
         settings = await vault.settings()
         layers = {layer: settings.kept(layer) for layer in KEPT}

@@ -12,6 +12,7 @@ What could be read of a damaged log is one as well, in a layer of its own: its h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
@@ -113,16 +114,22 @@ class Vault:
         ]
 
     async def stats(self) -> dict[str, Any]:
-        """How many backups there are and what they take: in all, and by layer."""
+        """How many backups there are and what they take, in all and by layer: see `Backups.stats`."""
         ids = await self.ids()
-        total = sum([size for folder in (BACKUPS, CHUNKS, DAMAGED) for size in (await self.storage.sizes(folder)).values()])
+        sizes = {folder: await self.storage.sizes(folder) for folder in (BACKUPS, CHUNKS, DAMAGED)}
+        parts: dict[str, dict[str, int]] = {id_.layer: {} for id_ in ids}
+        for id_ in ids:
+            parts[id_.layer][str(id_)] = sizes[BACKUPS][str(id_)]
+        for id_, manifest in (await self.manifests()).items():
+            parts[id_.layer].update((chunk.sha256, chunk.bytes) for chunk in manifest.chunks)
+        users = Counter(part for of_layer in parts.values() for part in of_layer)
         layers = {}
-        for layer in sorted({one.layer for one in ids}):
-            of_layer = [one for one in ids if one.layer == layer]
-            layers[layer] = {"count": len(of_layer), **_span(of_layer)}
-        return {
-            "where": self.storage.kind, "count": len(ids), "bytes": total, **_span(ids), "layers": layers,
-        }
+        for layer, of_layer in sorted(parts.items()):
+            made = [one for one in ids if one.layer == layer]
+            own = sum(size for part, size in of_layer.items() if users[part] == 1)
+            layers[layer] = {"count": len(made), "size": sum(of_layer.values()), "own": own, **_span(made)}
+        total = sum(size for of_folder in sizes.values() for size in of_folder.values())
+        return {"where": self.storage.kind, "count": len(ids), "bytes": total, **_span(ids), "layers": layers}
 
     # -- making and removing
 

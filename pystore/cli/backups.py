@@ -131,8 +131,11 @@ async def stats(store: StoreFile, schema: Application = THE_ASSISTANT, as_json: 
     """Say how many backups there are, how large they are together, and from when."""
     async with open_backups(store, schema) as opened:
         found = await opened.stats()
-    rows = [{"layer": layer, "kept": f"{one['count']} of {found['keep'].get(layer, 0)}", "oldest": one["oldest"], "newest": one["newest"]}
-            for layer, one in found["layers"].items()]
+    rows = [
+        {"layer": layer, "kept": f"{one['count']} of {found['keep'].get(layer, 0)}"}
+        | {key: one[key] for key in ("size", "own", "oldest", "newest")}
+        for layer, one in found["layers"].items()
+    ]
     answer(found, [f"{counted(found['count'], 'backup')}, {found['bytes']:,} bytes.", *(table(rows) if rows else [])], as_json=as_json)
 
 

@@ -285,6 +285,54 @@ def test_a_person_backs_up_goes_on_and_gets_it_back(page: Page, site: str, tmp_p
     expect(row).to_have_count(0)
 
 
+AS_IF_MADE = """async ([log, made]) => {
+  let at = await navigator.storage.getDirectory();
+  for (const name of ['pystore-vault', `log-${log}`, 'backups']) at = await at.getDirectoryHandle(name);
+  const [[name, handle]] = await Array.fromAsync(at.entries());
+  const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+  await at.removeEntry(name);
+  for (const [i, { layer, hours, damaged }] of made.entries()) {
+    const ms = (Date.now() - hours * 3_600_000).toString(16).padStart(12, '0');
+    const file = await (await at.getFileHandle(`${String(i + 1).padStart(6, '0')}-${layer}-${ms}`, { create: true })).createWritable();
+    await file.write(damaged ? bytes.slice(1) : bytes);
+    await file.close();
+  }
+}"""
+"""Let the one backup that there is be several, made so many hours ago."""
+
+
+def test_backups_stand_by_layer_on_a_line_of_time_the_newest_at_its_end_the_damaged_marked(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    page.evaluate("pystore.store.backups.stop()")
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    page.evaluate("pystore.store.backups.create('before')")
+    made = [("weekly", 200, False), ("daily", 30, True), ("daily", 26, False), ("hourly", 2, False), ("manual", 0, False)]
+    told = [{"layer": layer, "hours": hours, "damaged": damaged} for layer, hours, damaged in made]
+    page.evaluate(AS_IF_MADE, [page.evaluate("pystore.store.log"), told])
+    assistant.room("Data")
+    plot = page.get_by_role("img", name="Backups by layer")
+    expect(plot).to_have_accessible_name(
+        re.compile(r"Backups by layer\. Hourly: 1, [\d.]+ kB; Daily: 2, [\d.]+ kB; Weekly: 1, [\d.]+ kB; By hand: 1, [\d.]+ kB$"),
+        timeout=PATIENCE_MS,
+    )
+    expect(plot.locator(".layer-name")).to_have_text(["Hourly", "Daily", "Weekly", "By hand"])
+    expect(plot.locator(".layer-marks i")).to_have_text(["now", "1 hour", "1 day", "1 week"])
+
+    def places(marks: str) -> list[float]:
+        middles = "(all) => all.map((one) => one.getBoundingClientRect()).map(({ left, width }) => left + width / 2)"
+        found: list[float] = plot.locator(marks).evaluate_all(middles)
+        return found
+
+    lines = plot.locator(".layer-line")
+    assert [lines.nth(row).locator("i").count() for row in range(4)] == [1, 2, 1, 1]
+    (hourly, *daily, weekly, by_hand) = places(".layer-line i")
+    now, hour, day, week = places(".layer-marks i")
+    assert weekly < week < min(daily) < max(daily) < day < hourly < hour < by_hand <= now + 1
+    assert lines.locator("i.bad").count() == 1
+    assert places(".layer-line i.bad") == [min(daily)]
+
+
 def test_a_person_stops_backups_and_has_them_made_again(page: Page, site: str) -> None:
     assistant = AssistantPage(page, site).visit()
     assistant.start_empty()

@@ -207,11 +207,39 @@ async def test_statistics_tell_how_many_backups_there_are_from_when_and_by_layer
             clock.advance(3_600_000)
         stats = await store.backups.stats()
         assert (stats["count"], stats["oldest"], stats["newest"]) == (3, made[0], made[2])
-        assert stats["layers"] == {
-            "hourly": {"count": 1, "oldest": made[2], "newest": made[2]}, "manual": {"count": 2, "oldest": made[0], "newest": made[1]},
-        }
+        spans = {layer: (one["count"], one["oldest"], one["newest"]) for layer, one in stats["layers"].items()}
+        assert spans == {"hourly": (1, made[2], made[2]), "manual": (2, made[0], made[1])}
         assert stats["bytes"] == sum(len(data) for name, data in platform.vaults["a"].items() if not name.startswith("state/"))
         assert (stats["keep"]["auto"], stats["keep"]["weekly"], stats["minutes"]) == (10, 4, 15)
+
+
+async def test_a_layers_size_counts_each_part_once_and_its_own_is_what_would_be_free_without_it(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note(index) for index in range(64)])
+        await store.backups.create()
+        await store.append([note(index) for index in range(64, 70)])
+        await store.backups.create(layer="hourly")
+        await store.append([note(index) for index in range(70, 80)])
+        for _ in range(2):
+            await store.backups.create(layer="hourly")
+        layers = (await store.backups.stats())["layers"]
+        listed = {layer: [one for one in await store.backups.list() if one["layer"] == layer] for layer in layers}
+        assert layers["manual"]["size"] == listed["manual"][0]["size"], "one backup's parts, whoever shares them"
+        assert layers["hourly"]["size"] < sum(one["size"] for one in listed["hourly"]), "what its own backups share counts once"
+        before = (await store.backups.stats())["bytes"]
+        for one in listed["hourly"]:
+            await store.backups.remove(one["id"])
+        assert layers["hourly"]["own"] == before - (await store.backups.stats())["bytes"]
+
+
+async def test_a_backup_that_cannot_be_read_counts_with_what_tells_its_parts(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        await store.backups.create()
+        name = damage(platform, "backups/")
+        size = len(platform.vaults["a"][name])
+        layer = (await store.backups.stats())["layers"]["manual"]
+        assert (layer["count"], layer["size"], layer["own"]) == (1, size, size)
 
 
 @pytest.mark.parametrize("folder", ["chunks/", "backups/"])

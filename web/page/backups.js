@@ -107,7 +107,7 @@ export function BackupsCard({ backups: known, lookAgain }) {
           ${' '}${stats.running ? `They are made by themselves every ${count(stats.minutes, 'minute')} when something changed, and kept by the hour, day and week.` : 'They are not made by themselves: you stopped that.'}</p>
         ${stats.error && html`<p class="bad"><${Icon} name="warn" />The last one could not be made: ${stats.error}</p>`}
         ${stats.where !== 'opfs' && html`<p class="bad"><${Icon} name="warn" />This browser can keep them only beside your data: what befalls the one may befall the other. Save files as well.</p>`}
-        ${list.length > 0 && html`<${Line} list=${list} />`}
+        ${list.length > 0 && html`<${Line} list=${list} stats=${stats} />`}
         <div class="deeds">
           <button type="button" class="button primary" onClick=${create}><${Icon} name="plus" />Back up now</button>
           <button type="button" class="button" disabled=${!list.length} onClick=${verify}><${Icon} name="check" />Check all</button>
@@ -125,22 +125,28 @@ export function BackupsCard({ backups: known, lookAgain }) {
   `;
 }
 
-/** Backups by layer on a line of time, the newest at the right; nearer times have more room. @param {{ list: Backup[] }} props */
-function Line({ list }) {
+/**
+ * Backups by layer on a line of time, the newest at the right; nearer times have more room.
+ * @param {{ list: Backup[], stats: BackupStats }} props
+ */
+function Line({ list, stats }) {
   const layers = Object.keys(LAYERS).filter((layer) => list.some((one) => one.layer === layer));
   const oldest = Math.max(...list.map(({ time }) => Date.now() - new Date(time).getTime()), 2 * 3_600_000);
   const place = (/** @type {number} */ age) => `${100 * (1 - Math.log(Math.max(age, 60_000) / 60_000) / Math.log(oldest / 60_000))}%`;
+  const takes = (/** @type {string} */ layer) => size(stats.layers[layer]?.size ?? 0); // the list may be newer
+  const told = layers.map((layer) => `${LAYERS[layer]}: ${grouped(list.filter((one) => one.layer === layer).length)}, ${takes(layer)}`);
   return html`
-    <div class="layers" aria-hidden="true">
+    <div class="layers" role="img" aria-label=${`Backups by layer. ${told.join('; ')}`}>
       ${layers.map((layer) => html`
         <span class="layer-name">${LAYERS[layer]}</span>
+        <span class="layer-size">${takes(layer)}</span>
         <span class="layer-line">${list.filter((one) => one.layer === layer).map((one) => html`
           <i class=${isGood(one) ? 'good' : 'bad'} style=${{ insetInlineStart: place(Date.now() - new Date(one.time).getTime()) }} title=${precisely(one.time)}></i>
         `)}</span>
       `)}
-      <span></span>
       <span class="layer-marks">${MARKS.filter(([, age]) => age <= oldest).map(([word, age]) => html`<i style=${{ insetInlineStart: place(age) }}>${word}</i>`)}</span>
     </div>
+    <p class="small">Layers share what they have in common: together they take less than the sum.</p>
   `;
 }
 
