@@ -84,8 +84,8 @@ export interface Past {
 }
 
 export interface BackupSettings {
-  /** How often one is made by the clock, if something changed. */
-  minutes: number;
+  /** How often one of a layer is made by the clock, if something changed: `auto` every so many minutes, `hourly` hours, `daily` days, `weekly` weeks. */
+  every: { auto?: number; hourly?: number; daily?: number; weekly?: number };
   /** How many of a layer are kept; 0: the layer is not made. */
   keep: Record<string, number>;
   /** After how many days without a file outside the browser people are reminded; 0: never. */
@@ -122,7 +122,7 @@ export interface BackupStats {
   /** `size`: bytes of all parts of a layer's backups, each counted once; `own`: of those that no other layer has. */
   layers: Record<string, { count: number; size: number; own: number; oldest: string | null; newest: string | null }>;
   keep: Record<string, number>;
-  minutes: number;
+  every: { auto: number; hourly: number; daily: number; weekly: number };
   remind_days: number;
   running: boolean;
   /** Why the clock's last round failed, or null. */

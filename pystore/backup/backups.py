@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 from pystore.backup import damage
 from pystore.backup.format import NOT_WHOLE, feed_heads
-from pystore.backup.layers import DAMAGED, KEPT, BackupId, due, period
+from pystore.backup.layers import DAMAGED, KEPT, TIMED, BackupId, due, period
 from pystore.backup.lines import Source
 from pystore.backup.restore import check_file
 from pystore.backup.save import Snapshot, snapshot
@@ -91,9 +91,10 @@ class Backups:
         """
         vault = await self.vault()
         settings = await vault.settings()
-        layers = {layer: settings.kept(layer) for layer in KEPT}
+        every = {layer: settings.interval(layer) for layer in TIMED}
+        keep = {layer: settings.kept(layer) for layer in KEPT}
         return {
-            **await vault.stats(), "keep": layers, "minutes": settings.minutes, "remind_days": settings.remind_days,
+            **await vault.stats(), "every": every, "keep": keep, "remind_days": settings.remind_days,
             "running": settings.running and self._clockwork is not None, "error": str(self.error) if self.error else None,
         }
 
@@ -177,7 +178,10 @@ class Backups:
         self._tell()
 
     async def configure(self, **changes: Any) -> dict[str, Any]:
-        """Change settings: `minutes` between two of the layer `auto`, `keep` ({layer: how many}), `remind_days`. Raises ValidationError."""
+        """Change settings: `every` ({layer: how often, in minutes, hours, days or weeks}), `keep` ({layer: how many}), `remind_days`.
+
+        Layers that are not named stay as they are. Raises ValidationError.
+        """
         async with self.changing() as vault:
             settings = (await vault.settings()).changed(changes)
             await vault.choose(settings)
@@ -221,7 +225,7 @@ class Backups:
 
         if not await layers():
             return []  # as a rule, and without waiting for who holds the vault
-        now = period("auto", self._projection.platform.now_ms(), (await vault.settings()).minutes)
+        now = period("auto", self._projection.platform.now_ms(), (await vault.settings()).interval("auto"))
         if self._damage is not None and self._damage[0] == now:
             raise self._damage[1]  # what can be read was kept: not every minute anew
         try:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pydantic
 
@@ -18,8 +18,10 @@ KEPT = {
     "auto": 10, "hourly": 24, "daily": 7, "weekly": 4, "manual": 100, "before-migration": 10, "before-restore": 10, DAMAGED: 10,
 }
 """How many backups each layer keeps, unless told otherwise."""
-TIMED = ("auto", "hourly", "daily", "weekly")
-"""Those that are made by the clock."""
+EVERY = {"auto": 15, "hourly": 1, "daily": 1, "weekly": 1}
+"""The layers that are made by the clock, and how often, unless told otherwise: every so many minutes, hours, days, weeks."""
+TIMED = tuple(EVERY)
+MOST_EVERY = 24 * 60
 _ID = re.compile(r"([0-9]{6,12})-([a-z-]{1,30})-([0-9a-f]{12})")
 
 
@@ -30,12 +32,16 @@ class Settings(pydantic.BaseModel):
 
     running: bool = True
     """Whether backups are made by the clock."""
-    minutes: int = pydantic.Field(default=15, ge=1, le=24 * 60)
-    """How often one of the layer `auto` is made, if something changed."""
+    every: dict[str, Annotated[int, pydantic.Field(ge=1, le=MOST_EVERY)]] = {}
+    """How often one of a layer is made, if something changed, where that is not as in `EVERY`."""
     keep: dict[str, pydantic.NonNegativeInt] = {}
     """How many of a layer are kept, where that is not as in `KEPT`; 0, for one that the clock makes: the layer is not made."""
     remind_days: int = pydantic.Field(default=30, ge=0, le=3650)
     """After how many days without a file outside the store people are reminded to download one; 0: never."""
+
+    def interval(self, layer: str) -> int:
+        """How often one of a layer is made: in its own unit, see `EVERY`."""
+        return self.every.get(layer, EVERY[layer])
 
     def kept(self, layer: str) -> int:
         """How many of a layer are kept: at least one, unless the clock makes them."""
@@ -43,11 +49,14 @@ class Settings(pydantic.BaseModel):
 
     def changed(self, changes: dict[str, Any]) -> Settings:
         """These settings with some changed. Raises ValidationError for what cannot be."""
-        known = set(Settings.model_fields)
-        if unknown := sorted({*changes} - known) + sorted({*changes.get("keep", {})} - {*KEPT}):
-            raise ValidationError(f"There is no setting {unknown[0]!r} of backups.", setting=unknown[0])
+        layers = {"every": EVERY, "keep": KEPT}
+        unknown = [key for key in changes if key not in Settings.model_fields]
+        unknown += [f"{key}.{layer}" for key, known in layers.items() for layer in changes.get(key, {}) if layer not in known]
+        if unknown:
+            raise ValidationError(f"There is no setting {min(unknown)!r} of backups.", setting=min(unknown))
+        merged = {key: {**getattr(self, key), **changes[key]} for key in layers if key in changes}
         try:
-            settings = Settings.model_validate({**self.model_dump(), **changes, "keep": {**self.keep, **changes.get("keep", {})}})
+            settings = Settings.model_validate({**self.model_dump(), **changes, **merged})
         except pydantic.ValidationError as error:
             problem = error.errors(include_url=False)[0]
             raise ValidationError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.") from error
@@ -76,13 +85,16 @@ class BackupId(NamedTuple):
         return cls(int(match[1]), match[2], int(match[3], 16)) if match else None
 
 
-def period(layer: str, ms: int, minutes: int) -> object:
-    """What of the clock a time falls into: a backup of the layer is due once in each. Days and hours are those of the local time."""
+def period(layer: str, ms: int, every: int) -> object:
+    """What of the clock a time falls into: a backup of the layer is due once in each.
+
+    Those of several hours, days or weeks are counted from a Sunday's midnight. Hours, days and weeks are those of the local time.
+    """
     if layer == "auto":
-        return ms // (minutes * 60_000)
+        return ms // (every * 60_000)
     local = time.localtime(ms / 1000)
-    day = date(local.tm_year, local.tm_mon, local.tm_mday).toordinal()
-    return {"hourly": (day, local.tm_hour), "daily": day, "weekly": day // 7}[layer]  # a day with 7 | ordinal is a Sunday
+    day = date(local.tm_year, local.tm_mon, local.tm_mday).toordinal()  # one with 7 | ordinal is a Sunday
+    return {"hourly": day * 24 + local.tm_hour, "daily": day, "weekly": day // 7}[layer] // every
 
 
 def due(made: Iterable[BackupId], settings: Settings, now_ms: int) -> list[str]:
@@ -90,13 +102,12 @@ def due(made: Iterable[BackupId], settings: Settings, now_ms: int) -> list[str]:
     newest: dict[str, BackupId] = {}
     for one in sorted(made):
         newest[one.layer] = one  # by number: the clock may have been wrong
-    return [
-        layer for layer in TIMED
-        if settings.kept(layer) and (
-            layer not in newest
-            or period(layer, newest[layer].made_ms, settings.minutes) != period(layer, now_ms, settings.minutes)
-        )
-    ]
+
+    def is_over(layer: str) -> bool:
+        every = settings.interval(layer)
+        return layer not in newest or period(layer, newest[layer].made_ms, every) != period(layer, now_ms, every)
+
+    return [layer for layer in TIMED if settings.kept(layer) and is_over(layer)]
 
 
 def superfluous(made: Sequence[BackupId], settings: Settings) -> list[BackupId]:

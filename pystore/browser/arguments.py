@@ -40,7 +40,7 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
     "backups_restore": {"id": (str, _REQUIRED), "mode": (_Mode, _REQUIRED), "salvage": (bool, _REQUIRED)},
     "backups_file": {"id": (str, _REQUIRED), "gzip": (bool, _REQUIRED)},
     "backups_remove": {"id": (str, _REQUIRED)},
-    "backups_configure": {"running": (bool, True), "minutes": (int, 0), "keep": (dict[str, int], {}), "remind_days": (int, 0)},
+    "backups_configure": {"running": (bool, True), "every": (dict[str, int], {}), "keep": (dict[str, int], {}), "remind_days": (int, 0)},
 }
 """By verb, the type of each argument, and what stands for it where it may be left out. A verb that is not here takes none."""
 

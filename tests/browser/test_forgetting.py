@@ -84,7 +84,7 @@ def test_a_second_window_brings_nothing_back_of_what_was_forgotten(context: Brow
     windows[1].wait("(await store.query('SELECT count(*) AS n FROM note'))[0].n === 1")
     windows[1].append(note("another", SECRET))
     windows[0].run("return store.forget()")
-    for work in ("store.append(a)", "store.backups.create()", "store.backups.configure({ minutes: 5 })", "store.erase('x:1')"):
+    for work in ("store.append(a)", "store.backups.create()", "store.backups.configure({ remind_days: 5 })", "store.erase('x:1')"):
         assert windows[1].refused(work, [note("late", SECRET)])["code"] in {"ClosedError", "ValidationError", "StorageError"}, work
     raw = raw_storage(windows[0].page)
     assert SECRET.encode() not in raw

@@ -210,7 +210,8 @@ async def test_statistics_tell_how_many_backups_there_are_from_when_and_by_layer
         spans = {layer: (one["count"], one["oldest"], one["newest"]) for layer, one in stats["layers"].items()}
         assert spans == {"hourly": (1, made[2], made[2]), "manual": (2, made[0], made[1])}
         assert stats["bytes"] == sum(len(data) for name, data in platform.vaults["a"].items() if not name.startswith("state/"))
-        assert (stats["keep"]["auto"], stats["keep"]["weekly"], stats["minutes"]) == (10, 4, 15)
+        assert (stats["keep"]["auto"], stats["keep"]["weekly"]) == (10, 4)
+        assert stats["every"] == {"auto": 15, "hourly": 1, "daily": 1, "weekly": 1}
 
 
 async def test_a_layers_size_counts_each_part_once_and_its_own_is_what_would_be_free_without_it(platform: MemoryPlatform) -> None:

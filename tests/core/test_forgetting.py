@@ -39,7 +39,7 @@ async def begun_anew(platform: MemoryPlatform) -> None:
 
 @pytest.mark.parametrize("work", [
     lambda store: store.upkeep(), lambda store: store.backups.create(), lambda store: store.backups.make_due(is_start=True),
-    lambda store: store.backups.configure(minutes=5), lambda store: store.backups.verify(), lambda store: store.append(note("x")),
+    lambda store: store.backups.configure(remind_days=5), lambda store: store.backups.verify(), lambda store: store.append(note("x")),
     lambda store: store.erase([f"{store.log.state.writer}:1"]), saved,
 ], ids=["upkeep", "create", "make_due", "configure", "verify", "append", "erase", "save"])
 async def test_another_window_brings_nothing_of_it_back(platform: MemoryPlatform, work: Callable[[Store], Awaitable[Any]]) -> None:

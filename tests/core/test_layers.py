@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -40,9 +42,26 @@ def test_how_often_the_shortest_layer_is_due_is_a_setting() -> None:
     start = START_MS - START_MS % (15 * MINUTE)
     made = made_at(start, *TIMED)
     for minutes in (5, 10):
-        settings = Settings().changed({"minutes": minutes})
+        settings = Settings().changed({"every": {"auto": minutes}})
         assert due(made, settings, start + minutes * MINUTE - 1) == []
         assert due(made, settings, start + minutes * MINUTE) == ["auto"]
+
+
+@pytest.mark.parametrize(("layer", "every", "begins"), [
+    ("hourly", 6, lambda then: then.tm_hour % 6 == 0 and then.tm_min < 30),
+    ("daily", 2, lambda then: then.tm_hour == 0 and then.tm_min < 30),
+    ("weekly", 2, lambda then: then.tm_wday == 6 and then.tm_hour == 0 and then.tm_min < 30),
+])
+def test_a_layer_may_be_made_every_so_many_hours_days_or_weeks(layer: str, every: int, begins: Callable[[time.struct_time], bool]) -> None:
+    settings = Settings().changed({"every": {layer: every}, "keep": dict.fromkeys(set(TIMED) - {layer}, 0)})
+    newest, at = made_at(START_MS, layer), []
+    for ms in range(START_MS, START_MS + 60 * DAY, 30 * MINUTE):
+        if due(newest, settings, ms):
+            newest = made_at(ms, layer)
+            at.append(ms)
+    span = every * {"hourly": HOUR, "daily": DAY, "weekly": 7 * DAY}[layer]
+    assert all(begins(local(ms)) for ms in at)
+    assert {round((later - ms) / span) for ms, later in itertools.pairwise(at)} == {1}
 
 
 def test_layers_that_fell_due_while_nobody_looked_are_due_once() -> None:
@@ -53,10 +72,10 @@ def test_layers_that_fell_due_while_nobody_looked_are_due_once() -> None:
 def test_a_day_begins_at_midnight_and_a_week_on_sunday_of_the_local_time(ms: int) -> None:
     then = ms + 7 * HOUR
     same_day = local(ms)[:3] == local(then)[:3]
-    assert (period("daily", ms, 15) == period("daily", then, 15)) == same_day
+    assert (period("daily", ms, 1) == period("daily", then, 1)) == same_day
     is_new_week = not same_day and local(then).tm_wday == 6
-    assert (period("weekly", ms, 15) != period("weekly", then, 15)) == is_new_week
-    assert (period("hourly", ms, 15) == period("hourly", ms + 20 * MINUTE, 15)) == (local(ms)[:4] == local(ms + 20 * MINUTE)[:4])
+    assert (period("weekly", ms, 1) != period("weekly", then, 1)) == is_new_week
+    assert (period("hourly", ms, 1) == period("hourly", ms + 20 * MINUTE, 1)) == (local(ms)[:4] == local(ms + 20 * MINUTE)[:4])
 
 
 def test_a_clock_that_was_ahead_does_not_stop_backups() -> None:
@@ -96,7 +115,8 @@ def test_an_id_tells_what_it_was_made_of(number: int, layer: str, made_ms: int) 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"minutes": 0}, {"minutes": "often"}, {"keep": {"auto": -1}}, {"keep": {"yearly": 1}}, {"folder": "x"}, {"keep": {"manual": 0}},
+        {"every": {"auto": 0}}, {"every": {"daily": "often"}}, {"every": {"manual": 1}}, {"every": {"weekly": 10**6}},
+        {"keep": {"auto": -1}}, {"keep": {"yearly": 1}}, {"folder": "x"}, {"keep": {"manual": 0}},
         {"keep": {"before-restore": 0}}, {"keep": {"before-migration": 0}}, {"keep": {"damaged": 0}},
     ],
 )
@@ -106,5 +126,6 @@ def test_a_setting_that_cannot_be_is_refused(changes: dict[str, object]) -> None
 
 
 def test_settings_that_are_not_named_stay_as_they_were() -> None:
-    settings = Settings().changed({"keep": {"auto": 3}}).changed({"minutes": 5, "keep": {"daily": 1}})
-    assert (settings.kept("auto"), settings.kept("daily"), settings.kept("hourly"), settings.minutes) == (3, 1, 24, 5)
+    settings = Settings().changed({"keep": {"auto": 3}, "every": {"daily": 2}}).changed({"every": {"auto": 5}, "keep": {"daily": 1}})
+    assert (settings.kept("auto"), settings.kept("daily"), settings.kept("hourly")) == (3, 1, 24)
+    assert [settings.interval(layer) for layer in TIMED] == [5, 1, 2, 1]
