@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 
 from pystore import codec, versions
 from pystore.clock import stamps_from
-from pystore.errors import ConflictError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError, StorageError
+from pystore.errors import ConflictError, CorruptError, OutcomeUnknownError, PyStoreError, QuotaError, ReadOnlyError, StorageError
 from pystore.event import Draft, Head, Recorded
 from pystore.log import MAX_TRIES, LogState
 from pystore.ports import Durability
 from pystore.projection import Projection
+from pystore.records import Records, packed
 
 MAX_GROUP_EVENTS = 5000
 MAX_GROUP_BYTES = 16 << 20
@@ -69,12 +70,19 @@ class Appender:
     async def known(self, batch: str | None) -> list[Appended] | None:
         """What a batch got that was stored already; None if there is none of that id.
 
-        Raises ConflictError if its events went when the log was replaced: they are not stored into another log than they were meant for.
+        Raises ConflictError if its events went when the log was replaced: they are not stored into another log than they were meant for;
+        and CorruptError if what is remembered of it is damaged: it was stored, and is not stored again.
         """
         storage = self._projection.log.storage
         if batch is None or (remembered := await storage.batch(batch)) is None:
             return None
-        about = codec.decode(remembered)
+        try:
+            about = codec.decode(Records({batch: remembered})[batch])
+        except CorruptError as error:
+            raise CorruptError(
+                "This was stored before, and nothing was added now. The record of it is damaged, so which events it became cannot be told.",
+                record="batch", batch=batch,
+            ) from error
         replica, first, last = about["replica"], about["first"], about["last"]
         here = LogState.from_json((await storage.meta())["head"])  # what this store knows may be older
         if here.feeds.get(replica, Head()).seq < last:
@@ -250,7 +258,7 @@ class Appender:
         """Answer an append whose batch was stored already; whether it was."""
         try:
             known = await self.known(append.batch)
-        except ConflictError as error:
+        except (ConflictError, CorruptError) as error:
             append.answer.set_exception(error)
             return True
         if known is not None:
@@ -259,14 +267,14 @@ class Appender:
 
 
 def _batches(group: Sequence[_Append]) -> dict[str, bytes]:
-    return {
+    return packed({
         append.batch: codec.encode({
             "replica": append.events[0].replica, "first": append.events[0].seq, "last": append.events[-1].seq,
             "hlc": append.events[0].hlc,  # of the first: an append's stamps have no gap
         })
         for append in group
         if append.batch is not None
-    }
+    })
 
 
 def _answer(group: Sequence[_Append]) -> None:

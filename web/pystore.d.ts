@@ -124,6 +124,8 @@ export interface BackupStats {
   keep: Record<string, number>;
   every: { auto: number; hourly: number; daily: number; weekly: number };
   remind_days: number;
+  /** Whether what people chose cannot be read: the defaults count, and no backup goes until somebody chooses anew. */
+  settings_lost: boolean;
   running: boolean;
   /** Why the clock's last round failed, or null. */
   error: string | null;

@@ -87,7 +87,8 @@ class Backups:
     async def stats(self) -> dict[str, Any]:
         """How many there are, how large they are together, from when, and by layer; and whether the clock makes them (`running`).
 
-        A layer's `size` counts every part of its backups once, its `own` those that no other layer has.
+        A layer's `size` counts every part of its backups once, its `own` those that no other layer has. `settings_lost`: what people
+        chose cannot be read, so the defaults count, and no backup goes until they choose anew.
         """
         vault = await self.vault()
         settings = await vault.settings()
@@ -95,6 +96,7 @@ class Backups:
         keep = {layer: settings.kept(layer) for layer in KEPT}
         return {
             **await vault.stats(), "every": every, "keep": keep, "remind_days": settings.remind_days,
+            "settings_lost": settings.is_lost,
             "running": settings.running and self._clockwork is not None, "error": str(self.error) if self.error else None,
         }
 
@@ -309,8 +311,8 @@ class Backups:
             except CorruptError as error:
                 kept = await self._keep(vault, label)
                 raise CorruptError(f"{error.message} What can be read is kept in the backup {kept}.", **error.details, kept=kept) from error
-            await vault.prune(await vault.settings())
             await vault.note_verified(dict.fromkeys(map(str, made)), projection.platform.now_ms())
+            await vault.prune(await vault.settings())
         self._tell()
         return made
 

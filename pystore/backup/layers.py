@@ -39,6 +39,9 @@ class Settings(pydantic.BaseModel):
     remind_days: int = pydantic.Field(default=30, ge=0, le=3650)
     """After how many days without a file outside the store people are reminded to download one; 0: never."""
 
+    is_lost: bool = pydantic.Field(default=False, exclude=True)
+    """Whether what people chose cannot be read: these are the defaults, and nothing is superfluous until they choose anew."""
+
     def interval(self, layer: str) -> int:
         """How often one of a layer is made: in its own unit, see `EVERY`."""
         return self.every.get(layer, EVERY[layer])
@@ -50,7 +53,7 @@ class Settings(pydantic.BaseModel):
     def changed(self, changes: dict[str, Any]) -> Settings:
         """These settings with some changed. Raises ValidationError for what cannot be."""
         layers = {"every": EVERY, "keep": KEPT}
-        unknown = [key for key in changes if key not in Settings.model_fields]
+        unknown = [key for key in changes if key not in Settings.model_fields or key == "is_lost"]
         unknown += [f"{key}.{layer}" for key, known in layers.items() for layer in changes.get(key, {}) if layer not in known]
         if unknown:
             raise ValidationError(f"There is no setting {min(unknown)!r} of backups.", setting=min(unknown))
@@ -111,8 +114,10 @@ def due(made: Iterable[BackupId], settings: Settings, now_ms: int) -> list[str]:
 
 
 def superfluous(made: Sequence[BackupId], settings: Settings) -> list[BackupId]:
-    """Those that are more than their layer keeps: the oldest."""
-    gone = []
+    """Those that are more than their layer keeps: the oldest. None while it is not known how many that is."""
+    gone: list[BackupId] = []
+    if settings.is_lost:
+        return gone
     for layer in {one.layer for one in made}:
         of_layer = sorted(one for one in made if one.layer == layer)
         gone += of_layer[: max(0, len(of_layer) - settings.kept(layer))] if layer in KEPT else []

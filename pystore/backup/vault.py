@@ -3,7 +3,7 @@
     chunks/<SHA-256>      runs of events, each kept once, however many backups name it
     damaged/...           what was such a run, or a record of the log; kept for whoever may still get something out of it
     backups/<id>          one backup: the header of the file that it stands for, and its chunks
-    state/...             settings, and what the last check found: small JSON that can be made anew
+    state/...             settings, and what the last check found: small JSON with a checksum, that can be made anew
 
 A backup is a manifest: two lines of JSON, the second with the SHA-256 of the first, compressed. As it names its chunks by
 theirs, that one hash speaks for all of it. It is written after its chunks, and read back, so it is there whole or not at all.
@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from pystore import codec
+from pystore import codec, records
 from pystore.backup.chunks import Chunk, Made, in_order, kept_of, made_of, missing, runs_of
 from pystore.backup.format import NOT_WHOLE, FeedHead, Header, footer_line, footer_of
 from pystore.backup.layers import DAMAGED as LAYER_OF_DAMAGED
@@ -29,10 +29,11 @@ from pystore.backup.save import Snapshot, jsonl
 from pystore.clock import iso_of_ms
 from pystore.compression import compress, decompress
 from pystore.erasure import Erasures, blanked
-from pystore.errors import CorruptBackupError, FormatError, PyStoreError, StorageError, ValidationError
+from pystore.errors import CorruptBackupError, CorruptError, FormatError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
 from pystore.ports import VaultStorage
 from pystore.progress import Progress
+from pystore.records import Records
 from pystore.segment import events_in
 
 CHUNKS, BACKUPS, DAMAGED = "chunks", "backups", "damaged"
@@ -40,7 +41,7 @@ UNFINISHED = (".new", ".crswap")
 """How names of files end that were being written, in a folder and in a browser. In a browser the file itself is there, and empty."""
 LIVES = 10
 """Of so many lives of a log, this one included, the newest good backup stays whatever the layers keep."""
-SETTINGS, VERIFIED = "state/settings.json", "state/verified.json"
+SETTINGS, VERIFIED = "state/settings", "state/verified"
 
 
 class Manifest(pydantic.BaseModel):
@@ -248,13 +249,20 @@ class Vault:
             await self.remove(surplus - await self._last_of_lives())
 
     async def _last_of_lives(self) -> set[BackupId]:
-        """The newest good backup of each of the newest lives of the log: nothing that is made later stands for it."""
+        """The newest good backup of each of the newest lives of the log: nothing that is made later stands for it.
+
+        Also what is newer and was not checked: it may be good.
+        """
         verified = await self.verified()
-        last: dict[str, BackupId] = {}
+        last: dict[str, list[BackupId]] = {}
+        found: set[str] = set()
         for id_, manifest in (await self.manifests()).items():
-            if manifest.header.damage is None and verified.get(str(id_), {}).get("good") is not False:
-                last.setdefault(manifest.epoch, id_)
-        return set(list(last.values())[:LIVES])
+            is_good = verified.get(str(id_), {}).get("good")
+            if manifest.header.damage is None and is_good is not False and manifest.epoch not in found:
+                last.setdefault(manifest.epoch, []).append(id_)
+                if is_good:
+                    found.add(manifest.epoch)
+        return {id_ for of_life in list(last.values())[:LIVES] for id_ in of_life}
 
     async def sweep(self) -> None:
         """Remove what was only begun, and chunks that no backup names; for one who holds `exclusive`.
@@ -370,32 +378,42 @@ class Vault:
     # -- small things that can be made anew
 
     async def settings(self) -> Settings:
-        """What people chose; the defaults if that cannot be read."""
-        raw = await self.storage.read(SETTINGS)
+        """What people chose; if that cannot be read the defaults, which say so (`is_lost`)."""
         try:
-            return Settings.model_validate_json(raw) if raw else Settings()
-        except pydantic.ValidationError:
-            return Settings()
+            raw = await self._record(SETTINGS)
+            return Settings() if raw is None else Settings.model_validate_json(raw)
+        except (CorruptError, pydantic.ValidationError):
+            return Settings(is_lost=True)
 
     async def choose(self, settings: Settings) -> None:
         """Keep what people chose."""
-        await self.storage.write(SETTINGS, codec.encode(settings.model_dump(mode="json")))
+        await self._keep_record(SETTINGS, settings.model_dump(mode="json"))
 
     async def verified(self) -> dict[str, dict[str, Any]]:
-        """What checks found, by id: when (`at`, UTC), whether it was `good`, and `why` not."""
-        raw = await self.storage.read(VERIFIED)
+        """What checks found, by id: when (`at`, UTC), whether it was `good`, and `why` not.
+
+        Nothing if that cannot be read: then all are due to be checked.
+        """
         try:
-            found = codec.decode(raw) if raw else {}
-        except ValueError:
-            found = {}
-        return found if isinstance(found, dict) else {}
+            raw = await self._record(VERIFIED)
+        except CorruptError:
+            return {}
+        found: dict[str, dict[str, Any]] = {} if raw is None else codec.decode(raw)
+        return found
 
     async def note_verified(self, verdicts: Mapping[str, str | None], now_ms: int) -> None:
         """Keep what a check found, and forget what is known of backups that are gone."""
         there = {str(id_) for id_ in await self.ids()}
         found = await self.verified()
         found.update((id_, {"at": iso_of_ms(now_ms), "good": why is None, "why": why}) for id_, why in verdicts.items())
-        await self.storage.write(VERIFIED, codec.encode({id_: one for id_, one in found.items() if id_ in there}))
+        await self._keep_record(VERIFIED, {id_: one for id_, one in found.items() if id_ in there})
+
+    async def _record(self, name: str) -> bytes | None:
+        raw = await self.storage.read(name)
+        return Records({name: raw})[name] if raw else None
+
+    async def _keep_record(self, name: str, value: Mapping[str, Any]) -> None:
+        await self.storage.write(name, records.packed({name: codec.encode(value)})[name])
 
 
 def packed(manifest: Manifest) -> bytes:

@@ -333,6 +333,40 @@ def test_backups_stand_by_layer_on_a_line_of_time_the_newest_at_its_end_the_dama
     assert places(".layer-line i.bad") == [min(daily)]
 
 
+FLIP_STATE = """async ([log, name]) => {
+  let at = await navigator.storage.getDirectory();
+  for (const folder of ['pystore-vault', `log-${log}`, 'state']) at = await at.getDirectoryHandle(folder);
+  const handle = await at.getFileHandle(name);
+  const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+  bytes[bytes.length >> 1] ^= 1;
+  const file = await handle.createWritable();
+  await file.write(bytes);
+  await file.close();
+}"""
+
+
+def test_a_person_is_told_that_what_they_chose_cannot_be_read_until_they_choose_again(page: Page, site: str) -> None:
+    assistant = AssistantPage(page, site).visit()
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", "One", "Hello"))
+    page.evaluate("pystore.store.backups.configure({ running: false, keep: { manual: 200 } })")
+    page.evaluate("pystore.store.backups.create('before')")
+    log = page.evaluate("pystore.store.log")
+    page.evaluate(FLIP_STATE, [log, "settings"])
+    page.evaluate(FLIP_STATE, [log, "verified"])
+    assistant.room("Data")
+    card = page.get_by_role("region", name="Backups", exact=True)
+    told = card.get_by_text("What you had chosen about backups cannot be read any more.")
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    expect(card.get_by_role("listitem").filter(has_text="before")).to_contain_text("Not checked yet.")
+    assert findings(page) == []
+    card.get_by_label("Remind me to save a file").select_option("7")
+    expect(told).to_have_count(0)
+    assert page.evaluate("pystore.store.backups.stats()")["remind_days"] == 7
+    page.get_by_role("button", name="Check all").click()
+    expect(card.get_by_role("listitem").filter(has_text="before")).to_contain_text("good")
+
+
 def test_a_person_stops_backups_and_has_them_made_again(page: Page, site: str) -> None:
     assistant = AssistantPage(page, site).visit()
     assistant.start_empty()

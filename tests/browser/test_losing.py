@@ -69,6 +69,48 @@ def test_a_deleted_database_is_told_and_nothing_begins_by_itself(context: Browse
     assert client.notes() == ["1", "2"]
 
 
+FLIP_HEAD = """
+const database = await settled(indexedDB.open('pystore/notes'));
+const tx = database.transaction(['segments', 'meta'], 'readwrite');
+const cursor = await settled(tx.objectStore('segments').openCursor(null, 'prev'));
+const head = cursor.value.head ?? await settled(tx.objectStore('meta').get('head'));
+head[new TextDecoder('latin1').decode(head).indexOf('My notes')] ^= 1;
+await settled(cursor.value.head ? cursor.update({ ...cursor.value, head }) : tx.objectStore('meta').put(head, 'head'));
+database.close();
+"""
+FLIP_WITNESS = """
+let at = await navigator.storage.getDirectory();
+for (const name of ['pystore-vault', 'log-notes', 'state']) at = await at.getDirectoryHandle(name);
+const handle = await at.getFileHandle('witness.json');
+const text = await (await handle.getFile()).text();
+const file = await handle.createWritable();
+await file.write(text.replace('My notes', 'Ly notes'));
+await file.close();
+"""
+
+
+@pytest.mark.parametrize("what", ["the log", "the witness"])
+def test_no_flipped_bit_in_what_an_assistant_is_listed_by_is_shown(context: BrowserContext, client_site: str, what: str) -> None:
+    client = Client.in_new_window(context, client_site, "dedicated")
+    client.open()
+    client.append(note("1"))
+    client.run("return store.rename('My notes')")
+    noted(client.page, "notes", 2)
+    client.page.close()
+    client = Client.in_new_window(context, client_site, "dedicated")
+    if what == "the witness":
+        delete(client.page, "notes")
+    assert [row["name"] for row in client.run("return client.listLogs()")] == ["My notes"]
+    client.run(f"""
+        const settled = (request) => new Promise((resolve, reject) => {{
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(request.error);
+        }});
+        {FLIP_HEAD if what == "the log" else FLIP_WITNESS}
+    """)
+    assert [row["name"] for row in client.run("return client.listLogs()")] == ["notes"], "by what its store is called"
+
+
 def kept_and_lost(context: BrowserContext, site: str, meanwhile: Callable[[AssistantPage], None]) -> AssistantPage:
     """A page whose assistant was lost. One conversation of it is in a backup, a later one is not; `meanwhile` the page is asked more."""
     assistant = AssistantPage(context.new_page(), f"{site}?worker=dedicated").visit()

@@ -13,6 +13,7 @@ from pystore.errors import (
     ClosedError,
     ConflictError,
     ConstraintError,
+    CorruptError,
     HandlerError,
     OutcomeUnknownError,
     PyStoreError,
@@ -173,6 +174,22 @@ async def test_a_repeated_batch_is_answered_without_reading_the_log(platform: Me
         assert [one.hlc for one in first] == [stamp(clock.ms, MAX_COUNTER - 1), stamp(clock.ms, MAX_COUNTER), stamp(clock.ms + 1, 0)]
         platform.kept["a"].segments.clear()
         assert await store.append(note("d"), batch="b") == first
+
+
+async def test_no_flipped_bit_in_what_is_remembered_of_a_batch_is_believed_or_lets_it_be_stored_again(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append([note("1"), note("2")], batch="b")
+        batches = platform.kept["a"].batches
+        whole = batches["b"]
+        for at in range(len(whole)):
+            batches["b"] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+            repeated, other = await asyncio.gather(
+                store.append([note("1"), note("3")], batch="b"), store.append(note(f"other {at}")), return_exceptions=True
+            )
+            assert isinstance(repeated, CorruptError), at
+            assert repeated.details == {"record": "batch", "batch": "b"}
+            assert isinstance(other, list), "what came with it is stored"
+        assert [one for one in await note_ids(store) if not one.startswith("other")] == ["1", "2"]
 
 
 async def test_a_repeated_batch_whose_events_were_replaced_is_refused_and_not_stored_again(platform: MemoryPlatform) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
@@ -457,6 +458,74 @@ async def test_lives_that_were_lost_long_ago_are_pruned(platform: MemoryPlatform
                 await store.backups.make_due()
             ids = [one["id"] for one in await store.backups.list()]
             assert len(ids) == min(life + 1, 10)
+
+
+def flips(platform: MemoryPlatform, name: str) -> Iterator[None]:
+    """One after another, each tenth byte of a vault's file with a flipped bit."""
+    files = platform.vaults["a"]
+    whole = files[name]
+    for at in range(0, len(whole), 10):
+        files[name] = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        yield
+
+
+async def test_no_flipped_bit_in_the_settings_lets_a_backup_go_and_it_is_told_until_somebody_chooses_anew(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.backups.configure(keep={"manual": 105}, every={"auto": 5}, running=False)
+        for index in range(105):
+            await store.append(note(index))
+            await store.backups.create()
+        assert not (await store.backups.stats())["settings_lost"]
+        for made, _ in enumerate(flips(platform, "state/settings"), 1):
+            stats = await store.backups.stats()
+            assert stats["settings_lost"]
+            assert (stats["every"]["auto"], stats["keep"]["manual"]) == (15, 100)
+            await store.append(note(f"more {made}"))
+            await store.backups.create()
+            assert len(await store.backups.list()) == 105 + made
+        await store.backups.configure(keep={"manual": 3})
+        assert not (await store.backups.stats())["settings_lost"]
+        assert len(await store.backups.list()) == 3
+
+
+async def test_no_flipped_bit_in_what_checks_found_is_believed_and_all_are_checked_anew(platform: MemoryPlatform) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        await store.append(note("1"))
+        made = await store.backups.create()
+        damage(platform, "chunks/")
+        assert list((await store.backups.verify())["damaged"]) == [made["id"]]
+        assert not await store.backups.verify_due()
+        for _ in flips(platform, "state/verified"):
+            assert [one["verified"] for one in await store.backups.list()] == [None]
+            assert await store.backups.verify_due()
+            assert [one["verified"]["good"] for one in await store.backups.list()] == [False]
+
+
+async def test_where_it_is_not_known_which_backups_are_good_none_of_a_lost_life_goes(platform: MemoryPlatform, clock: FakeClock) -> None:
+    async with await Store.open(SCHEMA, "a", platform=platform) as store:
+        for index in range(2):
+            await store.append([note(f"{index}/{number}") for number in range(50)])
+            await store.backups.create(layer="auto")
+        good, damaged = (one["id"] for one in reversed(await store.backups.list()))
+        vault = await store.backups.vault()
+        older, newer = [{chunk.sha256 for chunk in (await vault.manifest(id_)).chunks} for id_ in await vault.ids()]
+        platform.vaults["a"][f"chunks/{min(newer - older)}"] = b"?"
+        assert list((await store.backups.verify())["damaged"]) == [damaged]
+    next(flips(platform, "state/verified"))
+    platform.kept.clear()
+    async with await Store.open(SCHEMA, "a", platform=platform, recover=True) as store:
+        for index in range(20):
+            await store.append(note(f"new {index}"))
+            clock.advance(DAY)
+            await store.backups.make_due()
+        assert {good, damaged} <= {one["id"] for one in await store.backups.list()}
+        await store.backups.verify()
+        await store.append(note("newest"))
+        clock.advance(DAY)
+        await store.backups.make_due()
+        ids = {one["id"] for one in await store.backups.list()}
+        assert good in ids
+        assert damaged not in ids
 
 
 async def test_of_a_layer_that_keeps_none_none_is_made(platform: MemoryPlatform) -> None:

@@ -505,7 +505,7 @@ def lost(saved: Path, tmp_path: Path) -> Path:
 
 def vault_of(store: Path) -> dict[str, bytes]:
     vault = store.with_name(f"{store.name}.vault")
-    return {str(path): path.read_bytes() for path in vault.rglob("*") if path.is_file() and path.name not in ("lock", "verified.json")}
+    return {str(path): path.read_bytes() for path in vault.rglob("*") if path.is_file() and path.name not in ("lock", "verified")}
 
 
 @pytest.fixture

@@ -106,6 +106,7 @@ export function BackupsCard({ backups: known, lookAgain }) {
         <p>${list[0] ? html`The newest was made <b>${ago(list[0].time)}</b>${later > 0 && `; ${count(later, 'change')} came after it`}. ${count(stats.count, 'backup')}, ${size(stats.bytes)} in all.` : 'There is none yet: the first is made a few seconds after there is something to keep.'}
           ${' '}${stats.running ? `They are made by themselves every ${count(stats.every.auto, 'minute')} when something changed, and kept by the hour, day and week.` : 'They are not made by themselves: you stopped that.'}</p>
         ${stats.error && html`<p class="bad"><${Icon} name="warn" />The last one could not be made: ${stats.error}</p>`}
+        ${stats.settings_lost && html`<p class="bad"><${Icon} name="warn" />What you had chosen about backups cannot be read any more. They are made as at first, and none goes until you choose again, below.</p>`}
         ${stats.where !== 'opfs' && html`<p class="bad"><${Icon} name="warn" />This browser can keep them only beside your data: what befalls the one may befall the other. Save files as well.</p>`}
         ${list.length > 0 && html`<${Line} list=${list} stats=${stats} />`}
         <div class="deeds">
@@ -179,7 +180,7 @@ function Row({ backup, onChange }) {
       <div>
         <p><time dateTime=${time} title=${precisely(time)}>${moment(time)}</time> <span class="small">${LAYERS[layer] ?? layer}${label && html`: <span dir="auto">${label}</span>`}</span></p>
         <p class="small">${events === null ? '' : `${count(events, 'change')}, `}${size(bytes)}${own < bytes ? `, of which ${size(own)} its own` : ''}.
-          ${' '}${isGood(backup) ? `Checked ${ago(verified?.at ?? time)}: good.` : html`<span class="bad">${backup.damaged ?? verified?.why}</span>`}</p>
+          ${' '}${isGood(backup) ? (verified ? `Checked ${ago(verified.at)}: good.` : 'Not checked yet.') : html`<span class="bad">${backup.damaged ?? verified?.why}</span>`}</p>
       </div>
       <div class="deeds">
         <button type="button" class="button" disabled=${!isOfUse(backup)} aria-label=${`Look at the backup of ${moment(time)}, and restore it`} onClick=${look}>Restore</button>
@@ -203,7 +204,7 @@ function Outside({ stats, mirror, trouble, onChange }) {
       if (/** @type {Error} */ (error).name !== 'AbortError') throw error; // the person changed their mind
     }
   });
-  const remind = (/** @type {{ currentTarget: HTMLSelectElement }} */ event) => onChange((store) => store.backups.configure({ remind_days: Number(event.currentTarget.value) }));
+  const remind = (/** @type {{ currentTarget: HTMLSelectElement }} */ { currentTarget: { value } }) => onChange((store) => store.backups.configure({ remind_days: Number(value) }));
   return html`
     <h3>Outside this browser</h3>
     ${'showDirectoryPicker' in window && (mirror === null ? html`

@@ -13,6 +13,7 @@
  * Errors are DOMExceptions; `pystore/browser/indexeddb.py` knows what each name means.
  */
 
+import { recorded } from './records.js';
 import { allMeta, append, ended, get, OWN, plain, problem, rearrange, rememberedIn, sumOfKeys } from './transactions.js';
 import { Vault, readWitnesses } from './vault.js';
 
@@ -23,8 +24,6 @@ const BYTES_PER_MS = 500;
 const OPEN_TRIES = 3;
 /** In parts of this size an image is read. */
 const PART_BYTES = 8 << 20;
-/** What stands before each value that Python keeps: see `pystore/records.py`. */
-const CHECKSUM_BYTES = 4;
 
 /** @typedef {import('./transactions.js').SegmentRecord} SegmentRecord */
 /** @typedef {import('./transactions.js').Writing} Writing */
@@ -60,14 +59,15 @@ export async function listLogs() {
     const database = new LogDatabase(log);
     try {
       const meta = new Map(await database.meta());
-      if (text(meta.get('forgotten')) === 'yes') {
+      const forgotten = meta.get('forgotten');
+      if (forgotten !== undefined && recorded('forgotten', forgotten) === 'yes') {
         await remove(database);
         witnesses.delete(log);
         continue;
       }
       const head = meta.get('head');
       if (head === undefined) continue; // opened once and never written to
-      const { name, events } = JSON.parse(text(head));
+      const { name, events } = JSON.parse(recorded('head', head));
       found.push({ log, name, events });
       witnesses.delete(log);
     } catch (error) {
@@ -80,9 +80,6 @@ export async function listLogs() {
   }
   return [...found, ...[...witnesses].map(([log, { name, events }]) => ({ log, name, events, lost: true }))];
 }
-
-/** A value that Python keeps, as text. @param {Uint8Array | undefined} value */
-const text = (value) => new TextDecoder().decode(value?.subarray(CHECKSUM_BYTES));
 
 /** Go on with the removing of a log, which was cut short: as `pystore/forgetting.py` does. @param {LogDatabase} database */
 async function remove(database) {

@@ -41,13 +41,16 @@ export async function readWitnesses() {
     if (!name.startsWith('log-')) continue;
     const log = decodeURIComponent(name.slice(4));
     const noted = await fileSystem(log).read('state', 'witness.json');
-    try {
-      if (noted) found.set(log, JSON.parse(new TextDecoder().decode(noted)));
-    } catch {
-      found.set(log, { name: log, events: NaN }); // damaged: that there was one is known
-    }
+    if (noted) found.set(log, await witness(new TextDecoder().decode(noted)) ?? { name: log, events: NaN }); // that there was one is known
   }
   return found;
+}
+
+/** A witness, whose last value is the SHA-256 of the rest; null if it is damaged. @param {string} text */
+async function witness(text) {
+  const [, rest, said] = /^(.*),"sha256":"([0-9a-f]{64})"\}$/s.exec(text) ?? [];
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(`${rest}}`)));
+  return said === Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('') ? JSON.parse(text) : null;
 }
 
 /** One handle on the vault of a log. */
