@@ -6,7 +6,7 @@
  * wrong, the scroll position moves with it, so that nothing jumps under the reader's eyes.
  */
 import { html } from 'htm/preact';
-import { useImperativeHandle, useLayoutEffect, useMemo, useReducer, useRef } from 'preact/hooks';
+import { useEffect, useImperativeHandle, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 
 const OVERSCAN = 500; // pixels above and below that are kept ready
 
@@ -37,6 +37,8 @@ export function VirtualList({
   items, keyOf, guess, row, label, className = '', fromEnd = false, keep = -1, total, onEnd, onKeyDown, scrollByKey = false, handle,
 }) {
   const [, redraw] = useReducer((/** @type {number} */ n) => n + 1, 0);
+  const [overscan, setOverscan] = useState(0); // at first only what is in sight: the first frame waits for nothing else
+  useEffect(() => setOverscan(OVERSCAN), []);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const self = useRef({
     heights: /** @type {Map<string, number>} */ (new Map()),
@@ -44,7 +46,7 @@ export function VirtualList({
     /** the row that must not move, and how far it stands above the upper edge; null: stay at the end */
     anchor: /** @type {{ key: string, above: number } | null} */ (null),
     atEnd: fromEnd,
-    height: 800,
+    height: innerHeight, // until it is known; it is not more than that
     focus: -1,
   }).current;
 
@@ -76,8 +78,8 @@ export function VirtualList({
   const top = self.atEnd
     ? Math.max(0, whole - self.height)
     : anchorIndex === undefined ? box.current?.scrollTop ?? 0 : offsets[anchorIndex] + (self.anchor?.above ?? 0);
-  const first = items.length ? rowAt(top - OVERSCAN) : 0;
-  const last = items.length ? rowAt(top + self.height + OVERSCAN) : -1;
+  const first = items.length ? rowAt(top - overscan) : 0;
+  const last = items.length ? rowAt(top + self.height + overscan) : -1;
 
   const observer = useMemo(() => new ResizeObserver((entries) => {
     let changed = false;
@@ -105,10 +107,7 @@ export function VirtualList({
   useLayoutEffect(() => {
     const element = /** @type {HTMLDivElement} */ (box.current);
     observer.observe(element);
-    if (element.clientHeight !== self.height) {
-      self.height = element.clientHeight;
-      redraw(0);
-    }
+    self.height = element.clientHeight;
   }, []);
 
   useLayoutEffect(() => {
