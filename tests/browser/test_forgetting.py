@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from pystore.records import packed
@@ -15,6 +17,11 @@ from tests.support.raw_storage import raw_storage
 
 SECRET = "nobody must ever read this again"
 ERASE = "async (secret) => pystore.store.erase((await pystore.store.events({ text: secret }))[0].id)"
+MIRROR = """async () => {
+  const root = await navigator.storage.getDirectory();
+  await pystore.store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
+}"""
+FILES_OF_MINE = "async () => Array.fromAsync((await (await navigator.storage.getDirectory()).getDirectoryHandle('mine')).keys())"
 UNTIL_REMEMBERED = """
 async ([secret, is_there]) => {
   while (JSON.stringify(localStorage).includes(secret) !== is_there) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -142,6 +149,57 @@ def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
     raw = raw_storage(page)
     assert SECRET.encode() not in raw
     assert log.encode() not in raw
+
+
+@pytest.mark.parametrize("end", ["closed", "killed"])
+def test_a_forgotten_assistant_leaves_no_trace_after_a_restart_either_and_the_files_in_the_folder_stay(
+    launch: Launch, site: str, tmp_path: Path, end: str
+) -> None:
+    context = launch(tmp_path / "profile")
+    assistant = AssistantPage(context.pages[0], site).visit()
+    page = assistant.page
+    assistant.start_empty()
+    assistant.append(*a_conversation("one", SECRET, f"Hello, {SECRET}"))
+    expect(assistant.conversations.first).to_contain_text("nobody")
+    page.evaluate("pystore.store.backups.create('before')")
+    page.evaluate(MIRROR)
+    log = page.evaluate("pystore.store.log")
+    page.evaluate(UNTIL_REMEMBERED, [SECRET, True])
+    raw = raw_storage(page, but="mine")
+    assert SECRET.encode() in raw
+    assert log.encode() in raw
+    assistant.room("Data")
+    page.get_by_role("button", name="Forget this assistant").click()
+    expect(assistant.dialog).to_contain_text("the copies in your folder mine, are not touched", timeout=PATIENCE_MS)
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    assistant.dialog.get_by_role("button", name="Forget it for good").click()
+    expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
+    for is_again in (False, True):
+        if is_again:
+            if end == "killed":
+                kill(tmp_path / "profile")
+            else:
+                context.close()
+            page = AssistantPage(launch(tmp_path / "profile").pages[0], site).visit().page
+            expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
+        raw = raw_storage(page, but="mine")
+        assert SECRET.encode() not in raw
+        assert log.encode() not in raw
+        assert page.evaluate(FILES_OF_MINE) == [f"{log}-{datetime.now(UTC):%Y-%m-%d}.jsonl.gz"]
+
+
+def test_what_is_forgotten_leaves_no_trace_where_there_is_no_private_file_system(launch: Launch, client_site: str) -> None:
+    context = launch(options=("--disable-blink-features=FileSystemAccess,FileSystemAccessLocal,FileSystemAccessOriginPrivate",))
+    client = Client(context.pages[0], client_site, "dedicated")
+    client.open("secret-log")
+    client.append(note("secret", SECRET))
+    client.run("return store.backups.create()")
+    assert client.run("return store.backups.stats()")["where"] in ("bucket", "indexeddb")
+    assert raw_storage(client.page).count(SECRET.encode()) >= 2, "in the log and a backup"
+    client.run("return store.forget()")
+    raw = raw_storage(client.page)
+    assert SECRET.encode() not in raw
+    assert b"secret-log" not in raw
 
 
 def test_looking_at_a_file_and_leaving_it_removes_no_backup(page: Page, site: str, tmp_path: Path) -> None:
