@@ -188,6 +188,23 @@ def test_a_forgotten_assistant_leaves_no_trace_after_a_restart_either_and_the_fi
         assert page.evaluate(FILES_OF_MINE) == [f"{log}-{datetime.now(UTC):%Y-%m-%d}.jsonl.gz"]
 
 
+def test_words_of_a_forgotten_assistant_that_the_browser_remembers_once_more_go_at_the_next_visit(page: Page, site: str) -> None:
+    assistant = with_a_secret_that_is_remembered(page, site)
+    before = remembered(page)
+    assistant.room("Data")
+    page.get_by_role("button", name="Forget this assistant").click()
+    assistant.dialog.get_by_label("To go on, type the name").fill("My assistant")
+    assistant.dialog.get_by_role("button", name="Forget it for good").click()
+    expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
+    # Browsers write localStorage late: one that dies has it as it was before.
+    page.evaluate("(kept) => Object.assign(localStorage, JSON.parse(kept))", before)
+    assistant.visit()
+    assistant.in_step()
+    page.evaluate(UNTIL_REMEMBERED, [SECRET, False])
+    expect(page.get_by_text(SECRET)).to_have_count(0)
+    assert SECRET.encode() not in raw_storage(page)
+
+
 def test_what_is_forgotten_leaves_no_trace_where_there_is_no_private_file_system(launch: Launch, client_site: str) -> None:
     context = launch(options=("--disable-blink-features=FileSystemAccess,FileSystemAccessLocal,FileSystemAccessOriginPrivate",))
     client = Client(context.pages[0], client_site, "dedicated")

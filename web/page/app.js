@@ -253,6 +253,7 @@ export class App {
       performance.mark('answered');
       this.hasData = Boolean(row?.any);
       this._tellLoss(store.info.events);
+      if (store.info.events === 0) this.forgetShown(); // what was here before was lost, or forgotten by a browser that then died
       this.changed();
       void this.outbox.send();
       this.readStats();
