@@ -86,7 +86,8 @@ class View:
         """The id of the event that is being folded, if rows are noted: see `note_touched`."""
         self._db.deserialize(_EMPTY if image is None else image)
         # Not trusted_schema=OFF: the schema is the application's own, and its triggers write to the full-text indexes.
-        self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON;")
+        # temp_store: a large sort would otherwise be put into a file, in plain text and out of reach of erasing.
+        self._db.executescript("PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON; PRAGMA temp_store=MEMORY;")
         for limit, value in _LIMITS.items():
             self._db.setlimit(limit, value)
         sql_functions.install(self._db)

@@ -15,7 +15,9 @@ from tests.browser.client_page.notes_under_test import schema
 from tests.support.assistant_page import PATIENCE_MS, AssistantPage, a_conversation
 from tests.support.chromium import Launch
 from tests.support.client_page import Client, note
+from tests.support.raw_storage import raw_storage
 
+SECRET = "nobody else may read this"
 PASSPHRASE = "correct horse \u00e9"
 
 
@@ -50,6 +52,28 @@ def test_browser_and_command_line_open_each_others_protected_files(page: Page, c
     assert client.refused(f"store.restore({blob}, {{ passphrase: 'wrong' }})", encoded)["code"] == "PassphraseError"
     assert client.run(f"return store.restore({blob}, {{ passphrase: b }})", encoded, PASSPHRASE)["new"] == 1
     assert len(client.notes()) == 5001
+
+
+def test_a_protected_file_is_saved_and_looked_at_with_its_content_in_no_store_of_the_browser(
+    page: Page, client_site: str, launch: Launch, tmp_path: Path
+) -> None:
+    client = Client(page, client_site)
+    client.open()
+    client.append(note("1", SECRET))
+    before = raw_storage(page).count(SECRET.encode())
+    assert before, "in the log"
+    encoded = client.run(
+        "const bytes = new Uint8Array(await (await store.save({ passphrase: a })).arrayBuffer());"
+        "let text = ''; for (const byte of bytes) text += String.fromCharCode(byte); return btoa(text)", PASSPHRASE,
+    )
+    assert raw_storage(page).count(SECRET.encode()) == before
+    elsewhere = Client(launch(tmp_path / "elsewhere").pages[0], client_site)
+    elsewhere.open()
+    blob = "new Blob([Uint8Array.from(atob(a), (letter) => letter.charCodeAt(0))])"
+    assert elsewhere.run(f"return store.inspect({blob}, {{ passphrase: b }})", encoded, PASSPHRASE)["events"] == 1
+    assert SECRET.encode() not in raw_storage(elsewhere.page)
+    elsewhere.run(f"return store.restore({blob}, {{ passphrase: b }})", encoded, PASSPHRASE)
+    assert raw_storage(elsewhere.page).count(SECRET.encode()) == before, "in the log, and nowhere else"
 
 
 def test_a_person_saves_a_protected_file_and_restores_it_elsewhere(page: Page, launch: Launch, site: str, tmp_path: Path) -> None:
