@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -99,6 +100,14 @@ def test_a_layer_that_this_version_does_not_know_is_kept() -> None:
 
 def test_a_layer_of_which_none_are_kept_is_never_due() -> None:
     assert due([], Settings(keep={"hourly": 0}), START_MS) == ["auto", "daily", "weekly"]
+
+
+def test_each_layer_keeps_as_many_as_the_documentation_says_unless_told_otherwise() -> None:
+    made = [BackupId(number, layer, START_MS) for number, layer in enumerate(sorted(KEPT) * 150, 1)]
+    kept = Counter(one.layer for one in set(made) - set(superfluous(made, Settings())))
+    assert kept == {
+        "auto": 10, "hourly": 24, "daily": 7, "weekly": 4, "manual": 100, "before-restore": 10, "before-migration": 10, "damaged": 10,
+    }
 
 
 @pytest.mark.parametrize("layer", sorted({*KEPT} - {*TIMED}))
