@@ -131,6 +131,25 @@ def test_backups_are_copied_into_a_folder_by_themselves(page: Page, client_site:
     assert client.run(f"return store.restore(await {mirrored})", files[0].removeprefix("/mine/"))["new"] == 2
 
 
+def test_a_new_backup_is_copied_at_the_next_look_while_the_page_stays_open(page: Page, client_site: str) -> None:
+    client = Client(page, client_site)
+    client.run("""
+        const { setInterval } = window;
+        window.looks = [];
+        window.setInterval = (look, ms) => { if (ms === 60_000) window.looks.push(look); return setInterval(look, ms); };
+    """)
+    client.open()
+    client.append(note("1"))
+    client.run("""
+        const root = await navigator.storage.getDirectory();
+        await store.backups.mirrorTo(await root.getDirectoryHandle('mine', { create: true }));
+    """)
+    client.append(note("2"))
+    newest = client.run("return store.backups.create()")
+    client.run("for (const look of window.looks) look()")  # a minute is over
+    client.wait("(await store.backups.mirror()).copied === a", newest["id"])
+
+
 def test_the_folder_keeps_thirty_days_and_what_is_not_ours(page: Page, client_site: str) -> None:
     client = Client(page, client_site)
     client.open()
