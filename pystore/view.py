@@ -311,7 +311,6 @@ class View:
         """
         self._db.create_function("pystore_folding", 0, lambda: self.folding)
         self._db.executescript("""
-            PRAGMA temp_store = MEMORY;
             CREATE TEMP TABLE pystore_touched (place INTEGER PRIMARY KEY, name TEXT, key TEXT, event TEXT);
             CREATE INDEX temp.pystore_touched_key ON pystore_touched (name, key);
         """)
