@@ -3,8 +3,9 @@
  * What each room showed last, kept in localStorage, so that the page is painted before Python is there.
  *
  * It is a copy for the eye only: nothing is decided by it, everything in it is bounded, and it goes when its log is forgotten, or
- * something was erased since.
+ * something was erased since. It stands behind a checksum: what is not as it was kept is not shown.
  */
+import { crc32 } from '../worker/records.js';
 
 /** @typedef {import('./types.js').ConversationRow} ConversationRow */
 /** @typedef {import('./types.js').MessageRow} MessageRow */
@@ -48,10 +49,13 @@ export function recall(key) {
  * @param {string} key
  * @param {unknown} value null removes it
  */
-export function remember(key, value) {
+export const remember = (key, value) => put(key, value === null ? null : JSON.stringify(value));
+
+/** @param {string} key @param {string | null} text null removes it */
+function put(key, text) {
   try {
-    if (value === null) storage?.removeItem(key);
-    else storage?.setItem(key, JSON.stringify(value));
+    if (text === null) storage?.removeItem(key);
+    else storage?.setItem(key, text);
     return true;
   } catch {
     return false;
@@ -78,9 +82,16 @@ export const setCurrentLog = (log) => remember(CURRENT, log);
  * @returns {LastSeen | null}
  */
 export function lastSeen(log) {
-  const seen = log === null ? null : recall(PREFIX + log);
-  return seen && Array.isArray(seen.conversations) && typeof seen.name === 'string' ? seen : null;
+  try {
+    const [, sum, text = ''] = /^([0-9a-f]{8})(.*)$/s.exec((log !== null && storage?.getItem(PREFIX + log)) || '') ?? [];
+    return sum === sumOf(text) ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
 }
+
+/** @param {string} text */
+const sumOf = (text) => crc32(new TextEncoder().encode(text)).toString(16).padStart(8, '0');
 
 /**
  * Keep what of `seen` fits the bound: the newest conversations, and the end of the open one.
@@ -105,11 +116,12 @@ export function keepLastSeen(log, seen) {
     }
     if (messages.length) open = { conversation, messages };
   }
-  if (!remember(PREFIX + log, { ...seen, conversations, open })) remember(PREFIX + log, null);
+  const text = JSON.stringify({ ...seen, conversations, open });
+  if (!put(PREFIX + log, sumOf(text) + text)) put(PREFIX + log, null);
 }
 
 /** Remove what was shown of a log. @param {string} log */
-export const forgetShown = (log) => remember(PREFIX + log, null);
+export const forgetShown = (log) => put(PREFIX + log, null);
 
 /** Remove every trace of a log from localStorage: what was seen, drafts, what waited. @param {string} log */
 export function forgetSeen(log) {

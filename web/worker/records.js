@@ -8,16 +8,22 @@ const CRC_32 = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
+/** The CRC-32 of bytes, part after part. @param {Uint8Array[]} parts */
+export function crc32(...parts) {
+  let crc = ~0;
+  for (const part of parts) {
+    for (const byte of part) crc = /** @type {number} */ (CRC_32[(crc ^ byte) & 0xff]) ^ (crc >>> 8);
+  }
+  return ~crc >>> 0;
+}
+
 /**
  * A value as text. Throws a RangeError if it is not what was written, or stands under another name.
  * @param {string} name @param {Uint8Array} kept
  */
 export function recorded(name, kept) {
   const value = kept.subarray(CHECKSUM_BYTES);
-  let crc = ~0;
-  for (const part of [new TextEncoder().encode(name), value]) {
-    for (const byte of part) crc = /** @type {number} */ (CRC_32[(crc ^ byte) & 0xff]) ^ (crc >>> 8);
-  }
-  if (new DataView(kept.buffer, kept.byteOffset).getUint32(0) !== ~crc >>> 0) throw new RangeError(`The record ${name} is damaged.`);
+  const said = new DataView(kept.buffer, kept.byteOffset).getUint32(0);
+  if (said !== crc32(new TextEncoder().encode(name), value)) throw new RangeError(`The record ${name} is damaged.`);
   return new TextDecoder().decode(value);
 }
