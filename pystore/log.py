@@ -341,7 +341,7 @@ class EventLog:
         wanted = {f'\n{{"replica":"{span.replica}","seq":{span.first},'.encode() for text in ids if (span := Span.parse(text))}
         found: dict[str, Recorded] = {}
         damage: CorruptError | None = None
-        for segment in reversed(await self.all_segments(whole=False)):
+        for segment in reversed(await self.all_segments(whole=False) if wanted else []):
             if not wanted:
                 break
             try:

@@ -200,6 +200,13 @@ async def test_an_event_is_found_though_another_record_is_damaged_and_not_called
             await log.events_by_id([id_])
 
 
+async def test_to_find_no_event_no_record_is_read(platform: MemoryPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = await open_log(platform)
+    await append(log, a_note(1))
+    monkeypatch.delattr(type(log.storage), "segments")
+    assert await log.events_by_id([]) == {}
+
+
 async def test_events_are_found_by_their_ids_as_far_as_they_are_there(platform: MemoryPlatform) -> None:
     log = await open_log(platform)
     events = [event for index in range(10) for event in await append(log, a_note(index))]
