@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from pystore.records import packed
@@ -151,9 +150,8 @@ def test_a_forgotten_assistant_leaves_no_trace(page: Page, site: str) -> None:
     assert log.encode() not in raw
 
 
-@pytest.mark.parametrize("end", ["closed", "killed"])
 def test_a_forgotten_assistant_leaves_no_trace_after_a_restart_either_and_the_files_in_the_folder_stay(
-    launch: Launch, site: str, tmp_path: Path, end: str
+    launch: Launch, site: str, tmp_path: Path
 ) -> None:
     context = launch(tmp_path / "profile")
     assistant = AssistantPage(context.pages[0], site).visit()
@@ -176,10 +174,7 @@ def test_a_forgotten_assistant_leaves_no_trace_after_a_restart_either_and_the_fi
     expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
     for is_again in (False, True):
         if is_again:
-            if end == "killed":
-                kill(tmp_path / "profile")
-            else:
-                context.close()
+            context.close()
             page = AssistantPage(launch(tmp_path / "profile").pages[0], site).visit().page
             expect(page.get_by_role("button", name="Start empty")).to_be_visible(timeout=PATIENCE_MS)
         raw = raw_storage(page, but="mine")
