@@ -190,3 +190,18 @@ def check_chains(lines: Iterable[bytes]) -> None:
         assert event.prev == hash_
         assert event.digest_holds()
         heads[event.replica] = (event.seq, event.hash())
+
+
+def notes_of(store: Store) -> list[str]:
+    """The ids of the notes that are shown."""
+    return [row["note_id"] for row in store.query("SELECT note_id FROM note ORDER BY note_id")]
+
+
+async def add(store: Store, *ids: object) -> list[str]:
+    """Append notes; the ids of the events."""
+    return [one.id for one in await store.append([note(id_) for id_ in ids])]
+
+
+async def equal_to_a_fold(store: Store) -> None:
+    """The store shows what a fold of its events from nothing does."""
+    assert shown(store) == await folded(store)
