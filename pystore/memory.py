@@ -217,3 +217,6 @@ class MemoryPlatform:
 
     async def breathe(self) -> None:
         await asyncio.sleep(0)
+
+    async def give_way(self) -> None:
+        await asyncio.sleep(0)

@@ -218,3 +218,10 @@ class Platform(Protocol):
     async def breathe(self) -> None:
         """Let other work of this thread run: called between slices of long work."""
         ...
+
+    async def give_way(self) -> None:
+        """`breathe`, and let what somebody waits for go first, for a while: called between slices of work that nobody waits for.
+
+        Not by one who holds a lock that somebody may wait for.
+        """
+        ...

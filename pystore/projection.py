@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from typing import NamedTuple
@@ -294,18 +294,20 @@ class Projection:
 
     async def fold(
         self, marks: Marks, until: Order | None = None, on_progress: Progress | None = None, *, earliest: Order | None = None,
-        from_nothing: bool = False,
+        from_nothing: bool = False, gives_way: bool = False,
     ) -> Folded | None:
         """A new view of the events that are known here, up to `until` if given, but for those that `marks` undo.
 
-        What was kept before events from `earliest` on came in is not begun with. None if the log was replaced meanwhile.
+        What was kept before events from `earliest` on came in is not begun with. `gives_way`: nobody waits for it, and no lock is held.
+        None if the log was replaced meanwhile.
         """
+        pause = self.platform.give_way if gives_way else self.platform.breathe
         while True:
             usable = [] if from_nothing else await self.checkpoints.usable(self.log.state, marks, until)
             view, kept = await self._begin(kept for kept in usable if earliest is None or kept.state.newest < earliest)
             start = kept.state.without(self.log.state.erased) if kept else self._nothing()
             try:
-                shown = await self._fold_from(view, start, marks, until, on_progress)
+                shown = await self._fold_from(view, start, marks, until, on_progress, pause)
             except BaseException:
                 view.close()
                 raise
@@ -330,7 +332,8 @@ class Projection:
         return view
 
     async def _fold_from(
-        self, view: View, start: LogState, marks: Marks, until: Order | None, on_progress: Progress | None
+        self, view: View, start: LogState, marks: Marks, until: Order | None, on_progress: Progress | None,
+        pause: Callable[[], Awaitable[None]],
     ) -> LogState | None:
         """Fold into `view`, which shows `start`, what comes after; the state that it shows then.
 
@@ -355,7 +358,7 @@ class Projection:
                 break
             if until is not None:
                 events = [event for event in events if event.order <= until]
-            await self._fold(projector, events, shown.events, known.events, on_progress)
+            await self._fold(projector, events, shown.events, known.events, on_progress, pause)
             if until is None or there[-1].order <= until:
                 for place in places:
                     del left[place]
@@ -430,14 +433,15 @@ class Projection:
         return None
 
     async def _fold(
-        self, projector: Projector, events: list[Recorded], done: int, total: int, on_progress: Progress | None
+        self, projector: Projector, events: list[Recorded], done: int, total: int, on_progress: Progress | None,
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         for start in range(0, len(events), FOLD_SLICE):
             part = events[start : start + FOLD_SLICE]
             projector.fold(part)
             if on_progress is not None:
                 on_progress("project", done + start + len(part), total)
-            await self.platform.breathe()
+            await (pause or self.platform.breathe)()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every commit of this store: the hint that other tabs get."""
@@ -477,7 +481,7 @@ class Projection:
             async with self.exclusive:
                 self.check_open()
                 complete = self.view.index_searches(FOLD_SLICE)
-            await self.platform.breathe()
+            await self.platform.give_way()
         async with self.exclusive:
             self.check_open()
             await self.heal()
@@ -497,14 +501,14 @@ class Projection:
         events = state.events
         if events >= 1.5 * self._filled and await self.checkpoints.largest_gap() > max(FAR_EVENTS, events // 3):
             self._filled = events
-            folded = await self.fold(state.marks, from_nothing=True)
+            folded = await self.fold(state.marks, from_nothing=True, gives_way=True)
             if folded is not None:
                 folded.view.close()
         ends = [kept.state.events for kept in await self.checkpoints.kept() if kept.state.events <= events - LATE_EVENTS]
         if events - max(ends, default=0) <= max(3 * LATE_EVENTS, 2 * events // CHECKPOINT_AFTER_SHARE):
             return
         async for (last, *_) in self.log.newest_first(LATE_EVENTS):
-            folded = await self.fold(state.marks, last.order)
+            folded = await self.fold(state.marks, last.order, gives_way=True)
             if folded is not None:
                 with closing(folded.view):
                     await self.checkpoints.save(folded.shown._replace(marks=state.marks), folded.view.image())

@@ -12,6 +12,7 @@ import js
 
 from pystore.browser.cipher import BrowserCipher
 from pystore.browser.indexeddb import IndexedDbStorage, translated
+from pystore.browser.questions import questions
 from pystore.browser.vault import BrowserVault
 from pystore.versions import program
 
@@ -63,3 +64,7 @@ class BrowserPlatform:
 
     async def breathe(self) -> None:
         await js.pystore_host.turn()
+
+    async def give_way(self) -> None:
+        await self.breathe()
+        await questions.answered()

@@ -21,6 +21,7 @@ from pystore import codec, recovery
 from pystore.appender import Appended
 from pystore.browser.arguments import check
 from pystore.browser.loop import run_now, shorten_turns
+from pystore.browser.questions import questions
 from pystore.browser.verbs import KEPT, VERBS, Call
 from pystore.errors import ClosedError, PyStoreError, StorageError, ValidationError
 from pystore.event import Recorded
@@ -429,10 +430,11 @@ async def _append(log: str, events: bytes, batch: str | None, durability: Durabi
 
 
 async def _answer(answer: Awaitable[Any]) -> str:
-    try:
-        return codec.encode(await answer).decode()
-    except Exception as error:  # noqa: BLE001
-        return _failure(error)
+    with questions.one():
+        try:
+            return codec.encode(await answer).decode()
+        except Exception as error:  # noqa: BLE001
+            return _failure(error)
 
 
 def _failure(error: Exception) -> str:

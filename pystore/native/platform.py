@@ -63,3 +63,6 @@ class NativePlatform:
 
     async def breathe(self) -> None:
         await asyncio.sleep(0)
+
+    async def give_way(self) -> None:
+        await asyncio.sleep(0)

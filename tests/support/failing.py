@@ -202,6 +202,9 @@ class FaultyPlatform:
     async def breathe(self) -> None:
         await asyncio.sleep(0)
 
+    async def give_way(self) -> None:
+        await asyncio.sleep(0)
+
 
 class Gate:
     """Holds commits until it is opened; `arrived` says that one waits."""
