@@ -7,6 +7,7 @@ nothing. What it does not understand (an unknown type, a newer version, an erase
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pydantic
 
@@ -14,7 +15,7 @@ from pystore import codec
 from pystore.erasure import Erasures
 from pystore.errors import HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
-from pystore.input_profile import SMALL_BYTES, check_limits, is_plain, load, load_structure
+from pystore.input_profile import SMALL_BYTES, check_limits, is_plain, load, load_plain, load_structure
 from pystore.marks import Marks
 from pystore.own_events import OWN_TYPES
 from pystore.schema import EventType, Schema
@@ -77,34 +78,31 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
 
 def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
     """The events of text, one a line, as `draft_line` gives each; an empty line is none. Raises as that, with the line's `index`."""
-    plain = is_plain(raw)
+    lines = raw.split(b"\n")
+    values = load_plain(lines, raw, max_depth=MAX_DATA_DEPTH)
+    plain = values is not None or is_plain(raw)
     drafts = []
-    for index, line in enumerate(raw.split(b"\n")):
+    for index, line in enumerate(lines):
         if line:
             try:
-                drafts.append((_draft_compact(schema, line) if plain else None) or draft_line(schema, line, plain=plain))
+                drafts.append((values and _draft_plain(schema, line, values[index])) or draft_line(schema, line, plain=plain))
             except ValidationError as error:
                 error.details["index"] = index
                 raise
     return drafts
 
 
-def _draft_compact(schema: Schema, line: bytes) -> Draft | None:
-    """The same by fewer calls, of plain text as a page writes it; None of a line that is large, not compact, or refused."""
-    if len(line) > SMALL_BYTES or line.count(b"[") + line.count(b"{") > MAX_DATA_DEPTH:
-        return None
+def _draft_plain(schema: Schema, line: bytes, value: Any) -> Draft | None:
+    """The same of plain text as a page writes it, by fewer calls; None of a line that is large, of another form, or refused."""
     try:
-        value = codec.decode(line)
-        # What comes out as it went in has no key twice, and no number that a double cannot hold.
-        if codec.encode(value) != line or len(value) != len(_ENVELOPE):
-            return None
         declared = schema.types[value["type"]]
-        if declared.has_factories or not line.startswith(declared.line_begin):
+        begin = declared.line_begin
+        if len(value) != len(_ENVELOPE) or len(line) > SMALL_BYTES or declared.has_factories or not line.startswith(begin):
             return None
-        data_json = line[len(declared.line_begin) : -1]
+        data_json = line[len(begin) : -1]
         return Draft(declared.name, declared.v, declared.model.__pydantic_validator__.validate_json(data_json), data_json)
-    except Exception:  # noqa: BLE001  # whatever it is, it is found again when the line is looked at more closely
-        return None
+    except (LookupError, TypeError, pydantic.ValidationError):
+        return None  # why is found when the line is looked at by itself
 
 
 _ENVELOPE = {"type", "data"}

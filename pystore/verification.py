@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 from pystore.backup.restore import check_json
 from pystore.errors import ConflictError, CorruptError, PyStoreError
 from pystore.event import NO_HASH, Head, Recorded, parse_line
-from pystore.input_profile import is_plain
 from pystore.log import LogState, are_carried_out
 from pystore.marks import Order, Span
 from pystore.ports import LogStorage, Segment
@@ -266,9 +265,7 @@ class _Check:
         try:
             async for lines in self._lines_of(body):
                 try:
-                    plain = is_plain(b"".join(lines))
-                    for line in lines:
-                        check_json(line, plain=plain)
+                    check_json(lines)
                     yield [parse_line(line) for line in lines], len(lines)
                 except PyStoreError:
                     yield [event for line in lines if (event := self._event_of(line, place)) is not None], len(lines)
@@ -278,7 +275,7 @@ class _Check:
 
     def _event_of(self, line: bytes, place: str) -> Recorded | None:
         try:
-            check_json(line)
+            check_json([line])
             return parse_line(line)
         except PyStoreError as error:
             begin = _BEGIN.match(line)

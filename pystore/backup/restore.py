@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ from pystore.clock import MAX_FUTURE_MS, iso_of
 from pystore.erasure import NEVER_ERASED
 from pystore.errors import AlteredError, ChainError, CorruptBackupError, ForkError, FormatError, NewerVersionError, PyStoreError
 from pystore.event import ENVELOPE_KEYS, Head, Recorded, check_feed, parse_line
-from pystore.input_profile import is_plain, load
+from pystore.input_profile import load_lines
 from pystore.log import MAX_NAME, EventLog, LogState
 from pystore.merging import Merge
 from pystore.progress import Progress
@@ -179,9 +179,7 @@ class _Feeds:
         return [event for event in events if event is not None]
 
     def _take_all(self, lines: list[bytes], number: int) -> list[Recorded]:
-        plain = is_plain(b"".join(lines))
-        for line in lines:
-            check_json(line, plain=plain)
+        check_json(lines)
         events = [parse_line(line) for line in lines]
         heads = dict(self.heads)
         self._check(events, heads)
@@ -223,7 +221,7 @@ class _Feeds:
             event = parse_line(line)
             if event.replica in self._broken:
                 return None
-            check_json(line)
+            check_json([line])
             self._check([event], self.heads)
         except PyStoreError as error:
             reason = error.message
@@ -258,11 +256,11 @@ class _Feeds:
             self.problems.append({"line": number, "why": f"Event {event.id} cannot be verified: nothing undamaged names it."})
 
 
-def check_json(line: bytes, *, plain: bool = False) -> None:
-    """Check that a line is JSON within the limits, and has the keys of an event and no more. Raises FormatError or ValidationError."""
-    value = load(line, plain=plain)
-    if not isinstance(value, dict) or len(value) != ENVELOPE_KEYS:  # a key after `data` would pass for a part of it
-        raise FormatError("A line is not an event as pystore records it.")
+def check_json(lines: Sequence[bytes]) -> None:
+    """Check that lines are JSON within the limits, and have the keys of an event and no more. Raises FormatError or ValidationError."""
+    for value in load_lines(lines):
+        if not isinstance(value, dict) or len(value) != ENVELOPE_KEYS:  # a key after `data` would pass for a part of it
+            raise FormatError("A line is not an event as pystore records it.")
 
 
 def _check_end(reader: LineReader, result: Verified, check: _Feeds, *, salvage: bool) -> None:

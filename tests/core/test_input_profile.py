@@ -22,6 +22,8 @@ from pystore.input_profile import (
     depth,
     is_plain,
     load,
+    load_lines,
+    load_plain,
     load_structure,
 )
 
@@ -160,6 +162,56 @@ def test_it_takes_exactly_what_the_reference_takes_of_altered_json(value: Any, a
     at %= len(raw)
     agree(raw[:at] + bytes([byte]) + raw[at + 1 :])
     agree(raw[:at])
+
+
+# -- many lines
+
+
+def each(lines: list[bytes]) -> list[Any] | str:
+    try:
+        return [load(line) for line in lines]
+    except ValidationError as error:
+        return error.message
+
+
+def together(lines: list[bytes]) -> list[Any] | str:
+    try:
+        return load_lines(lines)
+    except ValidationError as error:
+        return error.message
+
+
+PLAIN_LINES = VALUES.map(lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))
+LARGE_LINES = st.sampled_from([
+    *(b"{" + b",".join(b'"%d":1' % key for key in range(count)) + b"}" for count in (MAX_KEYS, MAX_KEYS + 1)),
+    b'"' + b"x" * MAX_STRING_BYTES + b'"', b'"' + b"x" * (MAX_STRING_BYTES + 1) + b'"', b"[" * MAX_DEPTH + b"]" * MAX_DEPTH,
+    b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), b"[" * 100_000, b"[" + b'"x",' * (MAX_LINE_BYTES // 4) + b"1]",
+])
+ODD_LINES = st.one_of(
+    st.sampled_from([b"", b" ", b"[1", b"2]", b'{"a":1}{"b":2}', b"1,2", b"[1,", b"]"]),
+    PIECES.map(lambda text: text.replace("\n", "").encode()),
+)
+
+
+@MORE
+@given(lines=st.lists(st.one_of(PLAIN_LINES, PLAIN_LINES, ODD_LINES), max_size=5))
+@example(lines=[b"[1", b"2]"])
+@example(lines=[b"1", b"", b"2"])
+def test_lines_are_read_as_each_would_be_by_itself(lines: list[bytes]) -> None:
+    one_by_one, at_once = each(lines), together(lines)
+    assert same(at_once, one_by_one)
+
+
+@given(lines=st.lists(st.one_of(PLAIN_LINES, LARGE_LINES), min_size=1, max_size=3))
+def test_large_lines_are_held_to_every_limit_among_others(lines: list[bytes]) -> None:
+    assert same(together(lines), each(lines))
+
+
+def test_lines_that_a_program_wrote_are_looked_at_all_at_once() -> None:
+    lines = [b'{"a":[1,2.5,"b"]}', b'"' + b"x" * 9000 + b'"', '{"é":null}'.encode()]
+    assert load_plain(lines, b"\n".join(lines), max_depth=2) == each(lines)
+    for odd in (b'"\\u00e9"', b'{"a": 1}', b'{"a":1,"a":2}', b"[[[1]]]", b"1E2", b"1234567890123456", b"x", b""):
+        assert load_plain([*lines, odd], b"\n".join([*lines, odd]), max_depth=2) is None
 
 
 # -- each rule

@@ -15,9 +15,9 @@ from pystore import codec
 from pystore import projector as projector_module
 from pystore.errors import ConstraintError, HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import Draft, Event, Head, Recorded, parse_line, record
-from pystore.input_profile import is_plain
+from pystore.input_profile import is_plain, load_plain
 from pystore.memory import MemoryPlatform
-from pystore.projector import Projector, draft, draft_line, draft_lines
+from pystore.projector import MAX_DATA_DEPTH, Projector, draft, draft_line, draft_lines
 from pystore.schema import Schema
 from pystore.store import Store
 from pystore.view import View
@@ -235,7 +235,9 @@ def test_lines_are_drafted_as_each_would_be_by_itself(lines: list[bytes]) -> Non
 def test_lines_as_a_page_writes_them_are_drafted_by_fewer_calls(lines: list[bytes]) -> None:
     raw = b"\n".join(lines)
     assume(is_plain(raw) and isinstance(outcome(lined_up, raw), list))
-    assert [projector_module._draft_compact(SCHEMA, line) for line in lines] == lined_up(raw)
+    values = load_plain(lines, raw, max_depth=MAX_DATA_DEPTH)
+    assert values is not None
+    assert [projector_module._draft_plain(SCHEMA, *one) for one in zip(lines, values, strict=True)] == lined_up(raw)
 
 
 async def test_a_field_with_an_alias_is_recorded_as_it_is_read(platform: MemoryPlatform) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -575,9 +575,9 @@ async def test_no_slice_is_longer_than_it_may_be_and_others_have_their_turn_betw
 
         check_json, projector_of, pages = restore.check_json, Projection.projector_of, View.pages
 
-        def checking(*args: Any, **options: Any) -> None:
-            count("checked")
-            check_json(*args, **options)
+        def checking(lines: Sequence[bytes]) -> None:
+            count("checked", len(lines))
+            check_json(lines)
 
         def counting(self: Any, view: View) -> Any:
             projector = projector_of(self, view)
