@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import js
 from pyodide.ffi import JsException, to_js
 
 from pystore.backup.save import gzipped
@@ -190,10 +191,17 @@ async def _give(pieces: AsyncIterator[bytes], call: Call) -> None:
 
 
 async def _chunks(blob: Any) -> AsyncIterator[bytes]:
-    """The bytes of a Blob or File, which are never in memory all at once."""
+    """The bytes of a Blob or File, of which two chunks are in memory at once: the next is read while one is worked on."""
+
+    def part(start: int) -> Awaitable[Any]:
+        reading: Awaitable[Any] = js.pystore_host.part(blob, start, start + FILE_CHUNK_BYTES)
+        return reading
+
+    ahead = part(0)
     for start in range(0, blob.size, FILE_CHUNK_BYTES):
         try:
-            buffer = await blob.slice(start, start + FILE_CHUNK_BYTES).arrayBuffer()
+            buffer = await ahead
         except JsException as error:
             raise FormatError("The file could not be read: it was changed or moved since you chose it. Choose it again.") from error
+        ahead = part(start + FILE_CHUNK_BYTES)
         yield buffer.to_bytes()

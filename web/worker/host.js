@@ -63,6 +63,16 @@ export class Host {
     return logNames();
   }
 
+  /**
+   * The bytes of a part of a file. They are on their way from now on, whether or not anybody waits for them.
+   * @param {Blob} file @param {number} start @param {number} end @returns {Promise<ArrayBuffer>}
+   */
+  part(file, start, end) {
+    const reading = file.slice(start, end).arrayBuffer();
+    reading.catch(() => {}); // reported where it is awaited
+    return reading;
+  }
+
   /** Resolves after other tasks of this thread, such as messages of pages, had their turn. @returns {Promise<void>} */
   turn() {
     return new Promise((resolve) => {

@@ -11,6 +11,7 @@
 import * as Comlink from 'comlink';
 import { app } from './assets.js';
 import { boot } from './boot.js';
+import { FileInChunks } from './file.js';
 import { Host } from './host.js';
 import { LogDatabase } from './indexeddb.js';
 import { hold, outlive } from './locks.js';
@@ -300,10 +301,9 @@ class Client {
   /** A file: its chunks are handed to the browser as they come, and never together in Python. */
   /** @param {string} log @param {string} verb @param {string} args @param {number} call @returns {Promise<[string, Blob | null]>} */
   async file(log, verb, args, call) {
-    /** @type {Blob[]} */ const parts = [];
-    const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => void parts.push(new Blob([chunk]));
-    const answer = await this.#call(log, verb, args, null, sink, call);
-    return [answer, answer[0] === '!' ? null : new Blob(parts)];
+    const file = new FileInChunks();
+    const answer = await this.#call(log, verb, args, null, (chunk) => file.add(chunk), call);
+    return [answer, answer[0] === '!' ? null : file.blob()];
   }
 
   /**
@@ -373,10 +373,10 @@ class Client {
 
   /** @param {string} log @param {string} schema @returns {Promise<[string, Blob | null]>} */
   async damagedFile(log, schema) {
-    /** @type {Blob[]} */ const parts = [];
-    const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => void parts.push(new Blob([chunk]));
+    const file = new FileInChunks();
+    const sink = (/** @type {Uint8Array<ArrayBuffer>} */ chunk) => file.add(chunk);
     const answer = await this.#supervisor.ask((python) => awaited(python.damaged_file(log, schema || app, sink)));
-    return [answer, answer[0] === '!' ? null : new Blob(parts)];
+    return [answer, answer[0] === '!' ? null : file.blob()];
   }
 
   pause() {
