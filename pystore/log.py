@@ -194,7 +194,11 @@ class EventLog:
     @classmethod
     async def open(cls, storage: LogStorage, log: str, name: str, clock: HybridClock) -> EventLog:
         """The log in `storage`; a new one, not yet written anywhere, if there is none."""
-        meta = await storage.meta()
+        return cls.of(await storage.meta(), storage, log, name, clock)
+
+    @classmethod
+    def of(cls, meta: Records, storage: LogStorage, log: str, name: str, clock: HybridClock) -> EventLog:
+        """The log in `storage`, of which `meta` was just read."""
         state = LogState.from_meta(meta) or LogState(log, new_epoch(), new_replica_id(), name)
         return cls(storage, state, clock, meta.unchecked(WAITING))
 

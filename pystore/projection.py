@@ -28,6 +28,7 @@ from pystore.marks import Marks, Order, Span, joined
 from pystore.ports import Commit, LogStorage, Platform, Segment
 from pystore.progress import Progress
 from pystore.projector import BeforeEach, Projector
+from pystore.records import Records
 from pystore.schema import Schema
 from pystore.segment import ends, events_of, has_later, runs_in_order, unpack_bytes
 from pystore.versions import VersionDocument
@@ -98,10 +99,11 @@ class Projection:
         before_each: BeforeEach | None, quarantine: Sequence[str], on_progress: Progress | None,
     ) -> Projection:
         """The log and its view, up to date with everything committed. Raises NewerVersionError, CorruptError, or another StorageError."""
-        event_log = await EventLog.open(storage, log, name, HybridClock(platform.now_ms))
+        meta = await storage.meta()
+        event_log = EventLog.of(meta, storage, log, name, HybridClock(platform.now_ms))
         projection = cls(schema, event_log, platform, read_only=read_only, before_each=before_each, quarantine=quarantine)
         try:
-            await projection.read_versions()
+            projection._take_versions(meta)
             while not await projection._load_view(on_progress):
                 projection.log = await EventLog.open(storage, log, name, event_log.clock)
         except BaseException:
@@ -151,7 +153,10 @@ class Projection:
 
     async def read_versions(self) -> None:
         """Take note of the version document as it is stored now; another tab may be of a newer version."""
-        raw = (await self.log.storage.meta()).get(versions.VERSIONS)
+        self._take_versions(await self.log.storage.meta())
+
+    def _take_versions(self, meta: Records) -> None:
+        raw = meta.get(versions.VERSIONS)
         if raw is None:
             return
         document = versions.from_json(raw)

@@ -46,7 +46,8 @@ ARGUMENTS: dict[str, dict[str, tuple[Any, Any]]] = {
 
 
 @cache
-def _model(verb: str) -> type[pydantic.BaseModel]:
+def model(verb: str) -> type[pydantic.BaseModel]:
+    """What the arguments of a verb have to be."""
     fields: dict[str, Any] = {**ARGUMENTS.get(verb, {})}
     return pydantic.create_model(verb, __config__=pydantic.ConfigDict(strict=True, extra="forbid"), **fields)
 
@@ -54,7 +55,7 @@ def _model(verb: str) -> type[pydantic.BaseModel]:
 def check(verb: str, args: Any) -> None:
     """Raise ValidationError, naming it, if an argument of a call is not what it should be."""
     try:
-        _model(verb).model_validate(args)
+        model(verb).model_validate(args)
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in problem["loc"]) or "arguments"

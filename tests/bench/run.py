@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -83,7 +84,7 @@ class Bench:
     def __post_init__(self) -> None:
         self._pages: dict[str, Page] = {}
         self._visited: set[str] = set()
-        self._seeded: set[int] = set()
+        self._seeded: set[str] = set()
 
     @property
     def contenders(self) -> list[str]:
@@ -127,13 +128,14 @@ class Bench:
 
     # -- the site itself
 
-    def seeded(self, count: int) -> str:
-        """The origin of a site that was visited before and holds `count` events, up to date in every way."""
-        origin = self.server.origin(f"site-{count}")
-        if count in self._seeded:
-            return origin
+    def seeded(self, count: int, *, plain: bool = False) -> str:
+        """The address of a site that was visited before, booted in that way, and holds `count` events, up to date in every way."""
+        origin = self.server.origin(f"plain-{count}" if plain else f"site-{count}")
+        address = f"{origin}/?boot=plain" if plain else f"{origin}/"
+        if address in self._seeded:
+            return address
         asked = len(self.server.sent)
-        page = self.browser.open(f"{origin}/")
+        page = self.browser.open(address)
         page.get_by_role("button", name="Start empty").click()
         page.evaluate(MARKED, ANSWERED)
         if not self._seeded:
@@ -142,23 +144,23 @@ class Bench:
         self.server.wait_until_quiet()
         if not self._seeded:
             self._note_bytes("and all that it keeps for later", asked)
-        self._seeded.add(count)
+        self._seeded.add(address)
         page.evaluate(SEED, count)
         self.browser.close(page, origin)
-        self.visit(origin)
-        return origin
+        self.visit(address)
+        return address
 
     def _note_bytes(self, work: str, asked: int) -> None:
         plain, gzipped = self.server.bytes_sent(asked)
         self.figures.add("visit", work, "as files", plain / 1e6)
         self.figures.add("visit", work, "gzipped", gzipped / 1e6)
 
-    def visit(self, origin: str, query: str = "") -> dict[str, float]:
+    def visit(self, address: str) -> dict[str, float]:
         """Open the site anew, with nothing of it running: when it was painted, and when Python had answered."""
-        page = self.browser.open(f"{origin}/{query}")
+        page = self.browser.open(address)
         page.evaluate(MARKED, ANSWERED)
         found: dict[str, float] = page.evaluate(TIMES)
-        self.browser.close(page, origin)
+        self.browser.close(page, urljoin(address, "/"))
         return found
 
     def boot(self) -> None:
@@ -168,7 +170,8 @@ class Bench:
         counts = (0, *self.events)
         empty = self.server.origin("empty")
         for count in counts:
-            self.seeded(count)
+            for plain in (False, True):
+                self.seeded(count, plain=plain)
         for _ in range(self.rounds):
             page = self.browser.open(f"{empty}/bench/empty.html")
             page.evaluate(MARKED, PAINTED)
@@ -180,26 +183,26 @@ class Bench:
             self.figures.add("boot", "answered, nothing stored", "textbook boot", page.evaluate(TIMES)["answered"])
             self.browser.close(page, textbook)
             for count in counts:
-                for name, query in {PYSTORE: "", "plain boot": "?boot=plain"}.items():
-                    for what, ms in self.visit(self.seeded(count), query).items():
+                for name, plain in {PYSTORE: False, "plain boot": True}.items():
+                    for what, ms in self.visit(self.seeded(count, plain=plain)).items():
                         self.figures.add("boot", f"{what}, {count:,} events", name, ms)
 
     def memory(self) -> None:
         """What the renderer processes hold once the site has answered, over an empty page's."""
         if not self.client:
             return
-        origins = {count: self.seeded(count) for count in (0, *self.events)}
+        addresses = {count: self.seeded(count) for count in (0, *self.events)}
         empty = self.browser.settled_renderer_bytes()
-        for count, origin in origins.items():
+        for count, address in addresses.items():
             for _ in range(self.rounds):
-                page = self.browser.open(f"{origin}/")
+                page = self.browser.open(address)
                 page.evaluate(MARKED, ANSWERED)
                 self.server.wait_until_quiet()
                 work = f"{count:,} events"
                 self.figures.add("memory", work, "renderer processes", (self.browser.renderer_bytes() - empty) / 1e6)
                 self.figures.add("memory", work, "page's JavaScript", self.browser.heap_bytes(page) / 1e6)
                 self.figures.add("memory", work, "Python's heap", page.evaluate(HEAP) / 1e6)
-                self.browser.close(page, origin)
+                self.browser.close(page, address)
                 self.browser.settled_renderer_bytes()
 
     # -- the parts

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page
 
 import build
+from pystore.browser.arguments import ARGUMENTS
 from tests.support.chromium import Watch
 from web.build import server
 
@@ -32,6 +33,7 @@ import colorsys  # what the snapshot does not hold is still found
     "replica": new_replica_id(), "temporary": next(tempfile._get_candidate_names()),
     "language": os.environ["LANG"], "offset": time.localtime().tm_gmtoff, "now": time.time(),
     "schema": schema.name, "origin": sys.modules["pystore"].__file__,
+    "warm": sys.modules["pystore.browser.arguments"].model.cache_info().currsize if "pystore.browser.arguments" in sys.modules else 0,
 }
 """
 WORKER = f"""
@@ -105,6 +107,13 @@ def test_the_plain_start_gives_the_same_python(copy: Site, address: str) -> None
     for name in ("schema", "origin", "language", "offset"):
         assert plain["probe"][name] == snapshot["probe"][name]
     assert snapshot["timings"]["ready"] > 0
+
+
+def test_what_is_slow_the_first_time_was_done_when_the_snapshot_was_made(copy: Site, address: str) -> None:
+    plain, snapshot = copy.boot(address, "plain"), copy.boot(address, "snapshot")
+
+    assert plain["probe"]["warm"] == 0
+    assert snapshot["probe"]["warm"] >= len(ARGUMENTS)
 
 
 def test_a_damaged_snapshot_gives_way_to_the_plain_start_which_says_so(copy: Site, address: str, watch: Watch) -> None:

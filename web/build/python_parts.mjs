@@ -86,7 +86,7 @@ function pyodideFile(name) {
 async function snapshot() {
   const compiled = await Promise.all(extensions.map(async ({ module, file, bytes }) => ({ module, file, wasm: await WebAssembly.compile(bytes) })));
   const wasm = await WebAssembly.compile(readFileSync(pyodideFile('pyodide.asm.wasm')));
-  const linker = new Linker(wasm, compiled);
+  const linker = new Linker(Promise.resolve(wasm), Promise.resolve(compiled));
   const lockFileContents = { info: JSON.parse(readFileSync(pyodideFile('pyodide-lock.json'), 'utf8')).info, packages: {} };
   const pyodide = await linker.load(loadPyodide, createPyodideModule, { env: { ...ENVIRONMENT }, lockFileContents, _makeSnapshot: true });
   const path = addArchive(pyodide.FS, archive);

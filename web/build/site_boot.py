@@ -83,9 +83,10 @@ def find_extensions(paths: Mapping[str, str]) -> None:
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Import what everybody needs and the `modules`, and leave it to no later garbage collection."""
+    """Import what everybody needs and the `modules`, warm up, and leave all that to no later garbage collection."""
     for name in (*PRELOADED, *modules):
         importlib.import_module(name)
+    importlib.import_module("pystore.browser.warm").warm_up()
     importlib.metadata.distribution("pydantic")  # reads the archives' directories, which are remembered
     gc.collect()
     gc.freeze()

@@ -55,7 +55,7 @@ function wanted() {
 /** @param {(message: string) => void} onProgress @param {How | undefined} how @returns {Promise<Booted>} */
 async function start(onProgress, how) {
   onProgress('Loading Python');
-  const parts = new Parts();
+  const parts = new Parts({ snapshot: how !== 'plain' });
   let reason = how ? (how === 'plain' ? 'asked for' : '') : await parts.reasonAgainstSnapshot();
   if (!reason) {
     try {
@@ -77,9 +77,15 @@ class Parts {
   #glue = assets.glue();
   #sitePackages = fetched(assets.sitePackages);
   #extensions = Promise.all(assets.extensions.map(async ({ url, ...named }) => ({ ...named, wasm: await compiled(url) })));
+  /** @type {Promise<Response | undefined>} */ #snapshot;
+  /** @type {Promise<Uint8Array | undefined>} */ #snapshotBytes;
 
-  constructor() {
-    for (const each of [this.#wasm, this.#loader, this.#glue, this.#sitePackages, this.#extensions]) each.catch(() => {}); // reported where awaited
+  /** @param {{ snapshot: boolean }} wanted `snapshot`: it is begun to be read, if it is here already */
+  constructor({ snapshot }) {
+    this.#snapshot = snapshot ? kept(assets.snapshot.url) : Promise.resolve(undefined);
+    this.#snapshotBytes = this.#snapshot.then(async (response) => response && new Uint8Array(await response.arrayBuffer()));
+    const parts = [this.#wasm, this.#loader, this.#glue, this.#sitePackages, this.#extensions, this.#snapshotBytes];
+    for (const part of parts) part.catch(() => {}); // reported where awaited
   }
 
   /** @param {string} phase */
@@ -89,7 +95,7 @@ class Parts {
 
   /** Why a plain start is quicker today, or ''. */
   async reasonAgainstSnapshot() {
-    if (await kept(assets.snapshot.url)) return '';
+    if (await this.#snapshot) return '';
     await this.#extensions;
     const bytes = performance.getEntriesByType('resource').reduce((sum, entry) => sum + /** @type {PerformanceResourceTiming} */ (entry).encodedBodySize, 0);
     return bytes / (performance.now() - this.#started) < QUICK_BYTES_PER_MS ? 'it is not here yet, and the connection is slow' : '';
@@ -98,7 +104,7 @@ class Parts {
   /** A Python as it was when the snapshot was made. */
   async fromSnapshot() {
     const { url, layout } = assets.snapshot;
-    const packed = unpacked(url);
+    const packed = this.#snapshotBytes.then((here) => here ?? unpacked(url));
     packed.catch(() => {});
     const pyodide = await this.#load({ layout, packed });
     pyodide.pyimport('site_boot').renew(pyodide.toPy(environment()));
@@ -120,9 +126,9 @@ class Parts {
 
   /** @param {{ layout: import('./python.js').Layout, packed: Promise<Uint8Array> }} [snapshot] */
   async #load(snapshot) {
-    const [wasm, { loadPyodide }, { default: factory }, extensions] = await Promise.all([this.#wasm, this.#loader, this.#glue, this.#extensions]);
+    const [{ loadPyodide }, { default: factory }] = await Promise.all([this.#loader, this.#glue]);
     this.#note('loaded');
-    const pyodide = await new Linker(wasm, extensions, snapshot).load(loadPyodide, factory, {
+    const pyodide = await new Linker(this.#wasm, this.#extensions, snapshot).load(loadPyodide, factory, {
       indexURL: new URL('.', assets.wasm).href,
       stdLibURL: assets.standardLibrary,
       lockFileContents: assets.lockFile,
@@ -165,11 +171,10 @@ async function kept(url) {
   return globalThis.caches?.match(url, { ignoreVary: true });
 }
 
-/** The snapshot: as it came, gzipped, or as the service worker keeps it. @param {string} url @returns {Promise<Uint8Array>} */
+/** The snapshot as it comes over the network: gzipped. @param {string} url @returns {Promise<Uint8Array>} */
 async function unpacked(url) {
-  const ready = await kept(url);
-  const response = ready ?? new Response((await fetched(url)).body?.pipeThrough(new DecompressionStream('gzip')));
-  return new Uint8Array(await response.arrayBuffer());
+  const stream = (await fetched(url)).body?.pipeThrough(new DecompressionStream('gzip'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
 /** The environment of this Python. */

@@ -45,13 +45,13 @@ export class Linker {
   /** How much of the memory is in use before Python starts. */
   #used = 0;
   /** @type {any} */ #api;
-  /** @type {WebAssembly.Module} */ #wasm;
-  /** @type {Extension[]} */ #extensions;
+  /** @type {Promise<WebAssembly.Module>} */ #wasm;
+  /** @type {Promise<Extension[]>} */ #extensions;
   /** @type {{ layout: Layout, packed: Promise<Uint8Array> } | undefined} */ #snapshot;
 
   /**
-   * @param {WebAssembly.Module} wasm Python itself
-   * @param {Extension[]} extensions
+   * @param {Promise<WebAssembly.Module>} wasm Python itself
+   * @param {Promise<Extension[]>} extensions
    * @param {{ layout: Layout, packed: Promise<Uint8Array> }} [snapshot] to restore
    */
   constructor(wasm, extensions, snapshot) {
@@ -61,27 +61,37 @@ export class Linker {
   }
 
   /**
-   * Pyodide's loader, with Emscripten's factory changed so that it links all parts, and restores the snapshot.
+   * Pyodide's loader, with Emscripten's factory changed so that it links all parts, and restores the snapshot. What the factory does
+   * before it needs them is done while they are still on their way.
    *
    * @param {(options: object) => Promise<any>} loadPyodide @param {(settings: any) => Promise<any>} factory @param {object} options
    */
   async load(loadPyodide, factory, options) {
     const scope = /** @type {any} */ (globalThis);
     scope.WasmOffsetConverter = null; // tells the loader that somebody else instantiates: it does not fetch a second time
+    /** @type {(error: unknown) => void} */ let fail;
+    const failure = new Promise((_, reject) => { fail = reject; });
     try {
-      const pyodide = await loadPyodide({
+      const loading = loadPyodide({
         ...options,
         ...(this.#snapshot && { _loadSnapshot: new Uint8Array(this.#snapshot.layout.header) }), // its memory is restored below
         _snapshotDeserializer: (/** @type {string} */ name) => heldByPython(this.#api)[name],
         createPyodideModule: async (/** @type {any} */ settings) => {
           this.#api = settings.API;
-          settings.instantiateWasm = (/** @type {any} */ imports, /** @type {any} */ done) => this.#instantiate(imports, done);
-          settings.preRun.push((/** @type {any} */ Module) => this.#link(Module));
+          settings.instantiateWasm = (/** @type {any} */ imports, /** @type {any} */ done) => {
+            // From here on the thread is busy: what has not arrived would have to wait for it.
+            Promise.all([this.#wasm, this.#extensions, this.#snapshot?.packed]).then(([wasm, extensions]) => {
+              settings.preRun.push((/** @type {any} */ Module) => this.#link(Module, extensions));
+              done(instantiated(wasm, imports), wasm);
+            }).catch(fail); // the factory waits for ever for what it is not given
+            return {};
+          };
           const Module = await factory(settings);
           if (this.#snapshot) restore(await this.#snapshot.packed, Module.HEAPU8, this.#used);
           return Module;
         },
       });
+      const pyodide = await Promise.race([loading, failure]);
       if (this.#snapshot) pyodide._module.HEAPU32[trampolineAddress(pyodide._module) >>> 2] = this.#trampoline;
       return pyodide;
     } finally {
@@ -89,23 +99,14 @@ export class Linker {
     }
   }
 
-  /** @param {any} imports @param {(instance: WebAssembly.Instance, module: WebAssembly.Module) => void} done */
-  #instantiate(imports, done) {
-    const error = Symbol('error'); // what Pyodide's functions return instead of throwing through WebAssembly
-    imports.env.Jsv_GetError_import = () => error;
-    imports.env.JsvError_Check = (/** @type {unknown} */ value) => value === error;
-    done(new WebAssembly.Instance(this.#wasm, imports), this.#wasm);
-    return {};
-  }
-
-  /** @param {any} Module */
-  #link(Module) {
+  /** @param {any} Module @param {Extension[]} extensions */
+  #link(Module, extensions) {
     const { wasmTable, LDSO, HEAPU32 } = Module;
     const layout = this.#snapshot?.layout;
     this.#trampoline = HEAPU32[trampolineAddress(Module) >>> 2];
     this.table = layout?.table ?? wasmTable.length + SPARE_ENTRIES;
     wasmTable.grow(this.table - wasmTable.length);
-    for (const { file, wasm } of this.#extensions) {
+    for (const { file, wasm } of extensions) {
       const path = extensionPath(file);
       const library = Module.newDSO(path, undefined, 'loading');
       library.refcount = Infinity;
@@ -121,6 +122,14 @@ export class Linker {
   static removeEngine(Module) {
     Module.HEAPU32[trampolineAddress(Module) >>> 2] = 0;
   }
+}
+
+/** @param {WebAssembly.Module} wasm @param {any} imports */
+function instantiated(wasm, imports) {
+  const error = Symbol('error'); // what Pyodide's functions return instead of throwing through WebAssembly
+  imports.env.Jsv_GetError_import = () => error;
+  imports.env.JsvError_Check = (/** @type {unknown} */ value) => value === error;
+  return new WebAssembly.Instance(wasm, imports);
 }
 
 /** Objects of JavaScript that Python's modules (micropip) hold, by names under which a snapshot mentions them. @param {any} api */
