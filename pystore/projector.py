@@ -15,7 +15,7 @@ from pystore import codec
 from pystore.erasure import Erasures
 from pystore.errors import HandlerError, PyStoreError, StorageError, UnknownTypeError, ValidationError
 from pystore.event import MAX_LINE_BYTES, Draft, Event, Recorded
-from pystore.input_profile import SMALL_BYTES, check_limits, is_plain, load, load_plain, load_structure
+from pystore.input_profile import SMALL_BYTES, check_limits, grouped, is_plain, load, load_plain, load_structure
 from pystore.marks import Marks
 from pystore.own_events import OWN_TYPES
 from pystore.schema import EventType, Schema
@@ -78,17 +78,19 @@ def draft_line(schema: Schema, line: bytes, *, plain: bool = False) -> Draft:
 
 def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
     """The events of text, one a line, as `draft_line` gives each; an empty line is none. Raises as that, with the line's `index`."""
-    lines = raw.split(b"\n")
-    values = load_plain(lines, raw, max_depth=MAX_DATA_DEPTH)
-    plain = values is not None or is_plain(raw)
-    drafts = []
-    for index, line in enumerate(lines):
-        if line:
-            try:
-                drafts.append((values and _draft_plain(schema, line, values[index])) or draft_line(schema, line, plain=plain))
-            except ValidationError as error:
-                error.details["index"] = index
-                raise
+    drafts: list[Draft] = []
+    index = 0
+    for lines, text in grouped(raw.split(b"\n")):
+        values = load_plain(lines, text, max_depth=MAX_DATA_DEPTH)
+        plain = values is not None or is_plain(text)
+        for line, value in zip(lines, values or lines, strict=True):
+            if line:
+                try:
+                    drafts.append((_draft_plain(schema, line, value) if values else None) or draft_line(schema, line, plain=plain))
+                except ValidationError as error:
+                    error.details["index"] = index
+                    raise
+            index += 1
     return drafts
 
 

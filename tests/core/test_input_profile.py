@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pystore.errors import ValidationError
 from pystore.input_profile import (
+    GROUP_LINES,
     MAX_DEPTH,
     MAX_INTEGER,
     MAX_KEYS,
@@ -176,7 +177,7 @@ def each(lines: list[bytes]) -> list[Any] | str:
 
 def together(lines: list[bytes]) -> list[Any] | str:
     try:
-        return load_lines(lines)
+        return list(load_lines(lines))
     except ValidationError as error:
         return error.message
 
@@ -205,6 +206,17 @@ def test_lines_are_read_as_each_would_be_by_itself(lines: list[bytes]) -> None:
 @given(lines=st.lists(st.one_of(PLAIN_LINES, LARGE_LINES), min_size=1, max_size=3))
 def test_large_lines_are_held_to_every_limit_among_others(lines: list[bytes]) -> None:
     assert same(together(lines), each(lines))
+
+
+def test_many_lines_are_read_in_their_order() -> None:
+    lines = [b'{"n":%d}' % number for number in range(2 * GROUP_LINES + 1)]
+    assert list(load_lines(lines)) == each(lines)
+    assert list(load_lines([])) == []
+
+
+def test_lines_that_are_large_together_are_not_read_all_at_once() -> None:
+    lines = [b"[" + b"{}," * 100_000 + b"1]"] * 4
+    assert load_plain(lines, b"\n".join(lines), max_depth=MAX_DEPTH) is None
 
 
 def test_lines_that_a_program_wrote_are_looked_at_all_at_once() -> None:

@@ -231,6 +231,14 @@ def test_lines_are_drafted_as_each_would_be_by_itself(lines: list[bytes]) -> Non
     assert outcome(partial(draft_lines, SCHEMA), raw) == outcome(lined_up, raw)
 
 
+def test_the_line_that_is_wrong_is_named_among_many() -> None:
+    lines = [codec.encode({"type": "note.added", "data": {"note_id": str(number), "text": ""}}) for number in range(250)]
+    lines[233] = b'{"type":"note.added","data":{"note_id":"233"}}'
+    with pytest.raises(ValidationError) as caught:
+        draft_lines(SCHEMA, b"\n".join(lines))
+    assert caught.value.details["index"] == 233
+
+
 @given(st.lists(GOOD, min_size=2, max_size=6))
 def test_lines_as_a_page_writes_them_are_drafted_by_fewer_calls(lines: list[bytes]) -> None:
     raw = b"\n".join(lines)

@@ -104,7 +104,7 @@ export function BackupsCard({ backups: known, lookAgain }) {
       <h2 id="backups">Backups</h2>
       ${!stats ? html`<p class="small">${notYet(app)}</p>` : html`
         <p>${list[0] ? html`The newest was made <b>${ago(list[0].time)}</b>${later > 0 && `; ${count(later, 'change')} came after it`}. ${count(stats.count, 'backup')}, ${size(stats.bytes)} in all.` : 'There is none yet: the first is made a few seconds after there is something to keep.'}
-          ${' '}${stats.running ? `They are made by themselves every ${count(stats.every.auto, 'minute')} when something changed, and kept by the hour, day and week.` : 'They are not made by themselves: you stopped that.'}</p>
+          ${' '}${stats.running ? `They are made by themselves every ${count(stats.every.auto, 'minute')} when something changed; some are kept for longer, so that there are older ones, too.` : 'They are not made by themselves: you stopped that.'}</p>
         ${stats.error && html`<p class="bad"><${Icon} name="warn" />The last one could not be made: ${stats.error}</p>`}
         ${stats.settings_lost && html`<p class="bad"><${Icon} name="warn" />What you had chosen about backups cannot be read any more. They are made as at first, and none goes until you choose again, below.</p>`}
         ${stats.where !== 'opfs' && html`<p class="bad"><${Icon} name="warn" />This browser can keep them only beside your data: what befalls the one may befall the other. Save files as well.</p>`}
