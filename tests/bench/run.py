@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from playwright.sync_api import Page  # noqa: E402
 
 import pystore  # noqa: E402
-from build import SITE_WHEELS, installed_browser  # noqa: E402
+from build import SITE_WHEELS, WEB, installed_browser  # noqa: E402
 from tests.bench.chromium import Browser, chromium  # noqa: E402
 from tests.bench.report import Figures, percentile, tables, targets, verdicts  # noqa: E402
 from tests.bench.serving import Server, serving  # noqa: E402
@@ -210,7 +210,7 @@ class Bench:
     def append(self) -> None:
         """One event a transaction, one after the other."""
         for _ in range(self.rounds):
-            for contender in [*self.contenders, "raw in a worker"]:
+            for contender in [*self.contenders, "raw in a worker", "pystore without Python"]:
                 durabilities = {"strict": contender, "relaxed": f"{DEXIE} relaxed" if contender == DEXIE else contender}
                 for durability, name in durabilities.items():
                     times = self.call("singles", name, 100, durability)
@@ -349,7 +349,7 @@ def main(given: Sequence[str] | None = None) -> int:
     client = "/pystore.js" if (options.site / "pystore.js").is_file() else None
     figures = Figures()
     load_before = os.getloadavg()[0]
-    folders = {"/bench/": PAGES, "/npm/": ROOT / "node_modules", "/wheels/": SITE_WHEELS, "/": options.site}
+    folders = {"/bench/": PAGES, "/npm/": ROOT / "node_modules", "/wheels/": SITE_WHEELS, "/web/": WEB, "/": options.site}
     with serving(folders) as server, chromium(installed_browser()) as browser:
         bench = Bench(browser, server, figures, options.events, options.rounds, client, options.cold)
         version = browser.version

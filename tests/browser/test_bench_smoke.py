@@ -22,7 +22,7 @@ def test_the_benchmark_measures_every_part_and_every_contender(tmp_path: Path) -
     measured = {part: {one["contender"] for one in report["figures"] if one["part"] == part} for part in parts}
     assert measured == {
         "boot": {"pystore", "plain boot", "textbook boot", "empty page"},
-        "append": {"pystore", "raw", "dexie", "raw in a worker"},
+        "append": {"pystore", "raw", "dexie", "raw in a worker", "pystore without Python"},
         "bulk": {"pystore", "raw", "dexie", "dexie words", "raw unindexed", "raw per batch"},
         "floor": {"libraries"},
         "queries": {"pystore", "raw", "dexie", "dexie words"},

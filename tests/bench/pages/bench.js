@@ -23,6 +23,7 @@ const OPEN = {
   'pystore': async (name) => (await import('./pystore.js')).PystoreRows.open(name),
   'raw': async (name) => (await import('./raw.js')).RawPerEvent.open(name),
   'raw in a worker': async (name) => (await import('./raw_worker.js')).RawInWorker.open(name),
+  'pystore without Python': async (name) => (await import('./raw_worker.js')).RawInWorker.open(name, 'bare'),
   'raw unindexed': async (name) => (await import('./raw.js')).RawPerEvent.open(name, { indexed: false }),
   'raw per batch': async (name) => (await import('./raw.js')).RawPerBatch.open(name),
   'dexie': async (name) => (await import('./dexie.js')).DexieRows.open(name),

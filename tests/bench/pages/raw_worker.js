@@ -1,5 +1,5 @@
 // @ts-check
-// The floor of an append: the transaction of `raw.js`, made in a worker for the page, with nothing else done there.
+// The floor of an append: the transaction of `raw.js`, or that of pystore, made in a worker for the page, with nothing else done there.
 
 import { RawPerEvent } from './raw.js';
 
@@ -11,10 +11,10 @@ export class RawInWorker {
   /** @type {(() => void)[]} */ waiting = [];
   worker = new Worker(import.meta.url, { type: 'module' });
 
-  static async open(/** @type {string} */ name) {
+  static async open(/** @type {string} */ name, /** @type {'raw' | 'bare'} */ which = 'raw') {
     const made = new RawInWorker();
     made.worker.onmessage = () => made.waiting.shift()?.();
-    await made.ask('open', name);
+    await made.ask('open', name, which);
     return made;
   }
 
@@ -37,7 +37,7 @@ export class RawInWorker {
 if (!('document' in globalThis)) {
   /** @type {any} */ let made;
   onmessage = async ({ data: [method, ...given] }) => {
-    if (method === 'open') made = await RawPerEvent.open(given[0]);
+    if (method === 'open') made = given[1] === 'raw' ? await RawPerEvent.open(given[0]) : await (await import('./bare.js')).BareLog.open(given[0]);
     else await made[method](...given);
     postMessage(null);
   };
