@@ -100,7 +100,7 @@ def load_plain(lines: Sequence[bytes], raw: bytes, *, max_depth: int) -> list[An
         for line in lines:
             if len(line) > SMALL_BYTES:
                 check_limits(line)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     return values
 

@@ -83,10 +83,10 @@ def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
     for lines, text in grouped(raw.split(b"\n")):
         values = load_plain(lines, text, max_depth=MAX_DATA_DEPTH)
         plain = values is not None or is_plain(text)
-        for line, value in zip(lines, values or lines, strict=True):
+        for line, value in zip(lines, values or [None] * len(lines), strict=True):
             if line:
                 try:
-                    drafts.append((_draft_plain(schema, line, value) if values else None) or draft_line(schema, line, plain=plain))
+                    drafts.append(_draft_plain(schema, line, value) or draft_line(schema, line, plain=plain))
                 except ValidationError as error:
                     error.details["index"] = index
                     raise
@@ -95,7 +95,7 @@ def draft_lines(schema: Schema, raw: bytes) -> list[Draft]:
 
 
 def _draft_plain(schema: Schema, line: bytes, value: Any) -> Draft | None:
-    """The same of plain text as a page writes it, by fewer calls; None of a line that is large, of another form, or refused."""
+    """The same by fewer calls, of a line as a page writes it, if its value is known; None of one that has to be looked at closely."""
     try:
         declared = schema.types[value["type"]]
         begin = declared.line_begin
