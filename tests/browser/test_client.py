@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from typing import Any
 
@@ -165,6 +166,22 @@ def test_nothing_can_be_added_to_what_all_objects_share_in_the_worker(page: Page
     assert page.workers[-1].evaluate("!Object.isExtensible(Object.prototype)")
     client.append(note("1"))
     assert client.notes() == ["1"]
+
+
+def test_a_file_of_many_megabytes_comes_back_as_it_was(launch: Launch, client_site: str) -> None:
+    first = Client(launch().new_page(), client_site)
+    first.open()
+    for number in range(40):
+        first.append(note(str(number), f"{number} " * (250_000 // len(f"{number} "))))
+    first.run("window.file = await store.save()")
+    assert first.run("return file.size") > 9 << 20
+    lines = first.run("return (await file.text()).split('\\n').slice(1, -2)")
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, 41))
+
+    first.run("await store.forget()")
+    first.open("elsewhere")
+    assert first.run("return (await store.restore(file)).new") == 40
+    assert first.run("return (await (await store.save()).text()).split('\\n').slice(1, -2)") == lines
 
 
 def test_a_saved_file_restores_the_same_log_elsewhere(launch: Launch, client_site: str) -> None:

@@ -1,5 +1,6 @@
 """Only inside Pyodide, on the real IndexedDB of the browser."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -9,6 +10,7 @@ import pytest
 import suite  # type: ignore[import-not-found]
 from hypothesis import given, settings
 
+from pystore.browser import worker
 from pystore.browser.indexeddb import IndexedDbStorage
 from pystore.browser.platform import BrowserPlatform
 from pystore.browser.vault import BrowserVault
@@ -49,6 +51,20 @@ async def fresh_medium() -> AsyncIterator[IndexedDbMedium]:
 async def test_indexeddb_keeps_the_contract(promise: Callable[[Medium], Awaitable[None]]) -> None:
     async with fresh_medium() as medium:
         await promise(medium)
+
+
+async def test_work_that_gives_way_waits_for_what_a_page_has_asked() -> None:
+    platform = BrowserPlatform()
+    known: asyncio.Future[int] = asyncio.Future()
+    answering = asyncio.ensure_future(worker._answer(known))
+    await platform.breathe()
+    giving_way = asyncio.ensure_future(platform.give_way())
+    for _ in range(10):
+        await platform.breathe()
+    assert not giving_way.done()
+    known.set_result(7)
+    assert await answering == "7"
+    await giving_way
 
 
 @settings(max_examples=settings().max_examples * 2)
